@@ -1,0 +1,89 @@
+"""Finds and ends processes of the private PostgreSQL that a killed Plaza or a killed postmaster left behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+# A fast shutdown writes the small buffer pool out; a second is generous even on a slow disk.
+FAST_SECONDS = 10.0
+IMMEDIATE_SECONDS = 3.0
+
+
+class CannotStop(Exception):
+    """A process of an earlier server is still there, and it is not ours to end."""
+
+
+def mark(cluster: Path) -> str:
+    """The name of this cluster's processes, in their titles: safe after a copy or a rename of the folder.
+
+    A pid in a file may have gone to somebody else; a device and an inode number belong to one folder at a time.
+    """
+    found = cluster.stat()
+    return f"plaza-{found.st_dev:x}-{found.st_ino:x}"
+
+
+def marked(name: str) -> list[int]:
+    """The pids of the living processes that carry the mark, the postmaster (the oldest) first."""
+    return sorted(pid for pid, title in _titles() if _carries(title, name) and pid != os.getpid())
+
+
+def _carries(title: str, name: str) -> bool:
+    # The postmaster has it among its arguments, its children at the head of their titles.
+    return f"cluster_name={name}\0" in title or title.startswith(f"postgres: {name}:")
+
+
+def _titles() -> list[tuple[int, str]]:
+    if not Path("/proc/self/cmdline").exists():
+        return _titles_by_ps()
+    titles = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError):
+                titles.append((int(entry), Path("/proc", entry, "cmdline").read_bytes().decode(errors="replace")))
+    return titles
+
+
+def _titles_by_ps() -> list[tuple[int, str]]:
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    rows = (line.split(maxsplit=1) for line in listed.splitlines())
+    return [(int(row[0]), row[1].replace(" ", "\0") + "\0") for row in rows if len(row) == 2]
+
+
+async def sweep(name: str) -> int:
+    """Ends every process that carries the mark, gently at first, and returns how many there were."""
+    found = marked(name)
+    if not found:
+        return 0
+    for number, seconds in (
+        (signal.SIGINT, FAST_SECONDS),
+        (signal.SIGQUIT, IMMEDIATE_SECONDS),
+        (signal.SIGKILL, IMMEDIATE_SECONDS),
+    ):
+        # The postmaster ends its children itself; without one, each is told.
+        for pid in marked(name)[: 1 if number is signal.SIGINT else None]:
+            _tell(pid, number)
+        if await _gone(name, seconds):
+            return len(found)
+    raise CannotStop(f"Processes {marked(name)} of an earlier PostgreSQL in this data folder do not end.")
+
+
+def _tell(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise CannotStop(
+            f"Process {pid} of an earlier PostgreSQL in this data folder belongs to another user: end it, then start."
+        ) from None
+
+
+async def _gone(name: str, seconds: float) -> bool:
+    for _ in range(int(seconds / 0.02)):
+        if not marked(name):
+            return True
+        await asyncio.sleep(0.02)
+    return not marked(name)
