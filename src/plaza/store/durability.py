@@ -2,6 +2,8 @@
 
 import asyncpg
 
+from plaza.store.trouble import Trouble
+
 # synchronous_commit has more than one safe value: what is stricter than "on" is welcome.
 SAFE = {
     "fsync": {"on"},
@@ -10,7 +12,7 @@ SAFE = {
 }
 
 
-class NotDurable(Exception):
+class NotDurable(Trouble):
     """The server may lose acknowledged writes; the text names the settings and their values."""
 
 

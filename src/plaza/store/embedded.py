@@ -4,41 +4,34 @@ import asyncio
 import logging
 import os
 import shutil
-import signal
-import subprocess
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
-from urllib.parse import quote
 
 import asyncpg
 import msgspec
 
+from plaza.store import embedded_cluster as cluster
 from plaza.store import embedded_folder as folder
 from plaza.store import embedded_processes as processes
-from plaza.store import embedded_settings as settings
 from plaza.store.binaries import Binaries, Source, find_binaries
-from plaza.store.durability import check_durability
-from plaza.store.privilege import Runner, environment, runner_for
+from plaza.store.embedded_server import Postmaster, says_ready, trim
+from plaza.store.privilege import Runner, runner_for
+from plaza.store.trouble import Trouble
 
 log = logging.getLogger("plaza.store")
 
-NAME = "plaza"
-SUPERUSER = "postgres"
-INITDB_SECONDS = 120.0
-# Recovery replays at most max_wal_size; a slow disk reads that in much less.
-READY_SECONDS = 120.0
-STOP_SECONDS = 10.0
-POLL_SECONDS = 0.005
-
-
-class CannotStart(Exception):
-    """PostgreSQL did not start; the text has its own last words."""
+WATCH_SECONDS = 0.1
+TRIM_SECONDS = 60.0
+CALM_SECONDS = 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A running server: `url` for asyncpg and libpq (it has the password: never print it), `seconds` it took.
+    """A running server: `url` for asyncpg and libpq, `seconds` it took to start, `pid` of its postmaster.
 
     `how`: created (first start), started, or recovered (it was not stopped in order the last time).
     """
@@ -49,50 +42,70 @@ class Started(msgspec.Struct, frozen=True):
     how: Literal["created", "started", "recovered"]
     pid: int
 
+    def __repr__(self) -> str:
+        # Without the url, which has the password: a struct ends in a log sooner or later.
+        return f"Started(version={self.version!r}, seconds={self.seconds:.3f}, how={self.how!r}, pid={self.pid})"
+
 
 class PrivatePostgres:
     """One private server and the lock on its data folder; also an async context manager.
 
-    The server ends with the thread that called `start` (on Linux, however that ends), so call it from the main one.
+    The server ends with the thread that called `start` or `watch` (Linux), so call them from one that lives as long.
     """
 
     def __init__(self, data_dir: Path, binaries: Source = "auto") -> None:
         self._layout = folder.Layout(data_dir.absolute())
         self._source = binaries
         self._lock: int | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        self._made = False
+        self._stopping = False
         self._sockets: Path | None = None
-        self.started: Started | None = None
+        self._postmaster: Postmaster | None = None
 
     @property
     def pid(self) -> int | None:
-        """The pid of the postmaster, None when there is none."""
-        return self._server.pid if self._server else None
+        """The pid of the postmaster, None when it does not run."""
+        return self._postmaster.pid if self._postmaster else None
 
     async def start(self) -> Started:
-        """Takes the folder and starts the server; raises what the modules of this package say, and `CannotStart`."""
+        """Takes the folder (`FolderBusy`) and starts the server in it; every refusal is a `Trouble`."""
         began = time.perf_counter()
-        if folder.make(self._layout.root, parents=True):
-            folder.sync_folder(self._layout.root.parent)
-        self._lock = folder.take_lock(self._layout)
+        self._take_folder()
         try:
-            self.started = await self._bring_up(began)
+            return await self._bring_up(began)
         except BaseException:
             await self.stop()
             raise
-        return self.started
 
     async def stop(self) -> None:
-        """Stops the server in order (fast, then by force) and gives the folder back; harmless when it does not run."""
-        if self._server:
-            await _end(self._server)
-            self._server = None
+        """Stops the server in order, by force after ten seconds, and gives the folder back; harmless when it is off."""
+        self._stopping = True
+        while self._postmaster:
+            ending, self._postmaster = self._postmaster, None
+            await ending.end()
         if self._sockets and not self._sockets.is_relative_to(self._layout.home):
             shutil.rmtree(self._sockets, ignore_errors=True)
         self._sockets = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    async def watch(self) -> None:
+        """Starts the server again each time it dies; runs until `stop` (or until it is cancelled)."""
+        pause = FIRST_PAUSE
+        while dead := await self._death():
+            lived = time.monotonic() - dead.since
+            pause = FIRST_PAUSE if lived > CALM_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            log.error("PostgreSQL %s died (status %s) after %.0f s; starting it again", dead.pid, dead.status, lived)
+            await asyncio.sleep(pause)
+            try:
+                again = await self._bring_up(time.perf_counter())
+            except (Trouble, OSError, asyncpg.PostgresError) as error:
+                log.error("PostgreSQL did not start again: %s", error)
+                if self._postmaster:
+                    await self._postmaster.end()
+            else:
+                log.warning("PostgreSQL is back after %.1f s, process %s", again.seconds, again.pid)
 
     async def __aenter__(self) -> Started:
         return await self.start()
@@ -102,31 +115,42 @@ class PrivatePostgres:
     ) -> None:
         await self.stop()
 
+    def _take_folder(self) -> None:
+        root = self._layout.root
+        self._made = folder.make(root, parents=True)
+        if self._made:
+            folder.sync_folder(root.parent)
+        self._lock = folder.take_lock(self._layout)
+        self._stopping = False
+
     async def _bring_up(self, began: float) -> Started:
         """Sweeps what is left, makes the cluster when there is none, starts, and looks whether it keeps its word."""
         layout = self._layout
         major = layout.major()
         binaries = find_binaries(self._source, major=major)
-        runner = runner_for(layout.home if layout.home.exists() else layout.root, binaries.directory)
+        runner = runner_for(layout.home if layout.home.exists() else layout.root, binaries.directory, made=self._made)
         if folder.make(layout.home):
             runner.own(layout.home)
         password = folder.secret(layout, runner)
         unclean = await self._clear()
         if major is None:
-            await _create_cluster(layout, binaries, runner)
-        self._sockets = self._sockets or folder.socket_folder(layout, runner)
-        self._server = self._launch(binaries, runner)
-        await self._ready()
-        url = _url(self._sockets, NAME, password, NAME)
-        await _ensure_database(url, _url(self._sockets, SUPERUSER, password, "postgres"), password)
-        seconds = time.perf_counter() - began
+            await cluster.create_cluster(layout, binaries, runner)
+        postmaster = self._launch(binaries, runner)
+        await postmaster.ready()
+        assert self._sockets
+        await cluster.ensure_database(self._sockets, password, fresh=major is None)
         how: Literal["created", "started", "recovered"] = "recovered" if unclean else "started"
-        return Started(url, binaries.version, seconds, "created" if major is None else how, self._server.pid)
+        return Started(
+            url=cluster.url(self._sockets, password),
+            version=binaries.version,
+            seconds=time.perf_counter() - began,
+            how="created" if major is None else how,
+            pid=postmaster.pid,
+        )
 
     async def _clear(self) -> bool:
         """Ends what an earlier server left; True when the last one was not stopped in order."""
-        for partial in self._layout.home.glob("cluster.*.partial"):
-            shutil.rmtree(partial)
+        cluster.clear_partial(self._layout)
         if not self._layout.cluster.exists():
             return False
         swept = await processes.sweep(processes.mark(self._layout.cluster))
@@ -135,124 +159,48 @@ class PrivatePostgres:
         self._layout.pid_file.unlink(missing_ok=True)
         return unclean or swept > 0
 
-    def _launch(self, binaries: Binaries, runner: Runner) -> subprocess.Popen[bytes]:
-        layout, sockets = self._layout, self._sockets
-        assert sockets
-        folder.write(layout.cluster / settings.INCLUDED, settings.taste(binaries.major), runner)
-        arguments = settings.law(layout.cluster, sockets, processes.mark(layout.cluster))
-        with open(layout.log, "ab", opener=_private) as output:
-            runner.own(layout.log)
-            return subprocess.Popen(  # noqa: S603 (found by find_binaries, without a shell)
-                runner.command(binaries.postgres, *arguments, parent=os.getpid()),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=environment(),
-                # A Ctrl-C in the terminal is meant for us, who then stop the server in order.
-                start_new_session=True,
-            )
+    def _launch(self, binaries: Binaries, runner: Runner) -> Postmaster:
+        # Looked at without an await before the launch, so that none can start behind a stop.
+        if self._stopping:
+            raise cluster.CannotStart("Plaza is stopping.")
+        self._sockets = self._sockets or folder.socket_folder(self._layout, runner)
+        name = processes.mark(self._layout.cluster)
+        self._postmaster = Postmaster(self._layout, binaries, runner, self._sockets, name)
+        return self._postmaster
 
-    async def _ready(self) -> None:
-        """Waits until the server answers; raises `CannotStart` with its last words."""
-        assert self._server
-        before = time.monotonic()
-        while time.monotonic() - before < READY_SECONDS:
-            if self._server.poll() is not None:
-                raise CannotStart(f"PostgreSQL ended at its start. It said: {_last_words(self._layout.log)}")
-            if _says_ready(self._layout.pid_file, self._server.pid):
-                return
-            await asyncio.sleep(0.005)
-        raise CannotStart(f"PostgreSQL was not ready after {READY_SECONDS:.0f} s. {_last_words(self._layout.log)}")
+    async def _death(self) -> Postmaster | None:
+        """Waits until the server is dead and returns it; None when it was stopped."""
+        trimmed = time.monotonic()
+        while self._postmaster and not self._stopping:
+            if self._postmaster.status is not None:
+                return self._postmaster
+            if time.monotonic() - trimmed > TRIM_SECONDS:
+                trimmed = time.monotonic()
+                trim(self._layout.log)
+            await asyncio.sleep(WATCH_SECONDS)
+        return None
 
 
-async def _create_cluster(layout: folder.Layout, binaries: Binaries, runner: Runner) -> None:
-    """Makes the cluster aside and renames it, so that a start that was killed leaves none instead of half of one."""
-    partial = layout.home / f"cluster.{os.getpid()}.partial"
-    arguments: list[str | Path] = [
-        *("-D", partial, "-U", SUPERUSER, "--pwfile", layout.password, "--auth=scram-sha-256", "--data-checksums"),
-        *("--encoding=UTF8", *settings.locale(binaries.major), "--no-instructions"),
-    ]
-    initdb = subprocess.Popen(  # noqa: S603, ASYNC220 (found by find_binaries; returns as soon as it is forked)
-        runner.command(binaries.initdb, *arguments, parent=os.getpid()),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        env=environment(),
-        start_new_session=True,
-    )
+def running(data_dir: Path) -> str | None:
+    """The url of the server that another process of Plaza runs in the folder, None when there is none."""
+    layout = folder.Layout(data_dir.absolute())
+    if says_ready(layout.pid_file) is None or not processes.marked(processes.mark(layout.cluster)):
+        return None
+    sockets = layout.pid_file.read_text().splitlines()[4]
+    return cluster.url(Path(sockets), layout.password.read_text().strip())
+
+
+@asynccontextmanager
+async def reached(data_dir: Path, binaries: Source = "auto") -> AsyncIterator[str]:
+    """The url of the folder's server: of the one that runs, else of one that is started for as long as this lasts."""
+    server = PrivatePostgres(data_dir, binaries)
     try:
-        said, _ = await asyncio.to_thread(initdb.communicate, timeout=INITDB_SECONDS)
+        url = (await server.start()).url
+    except folder.FolderBusy:
+        if (found := running(data_dir)) is None:
+            raise
+        url = found
+    try:
+        yield url
     finally:
-        initdb.kill()
-        initdb.wait()
-    if initdb.returncode != 0:
-        raise CannotStart(f"PostgreSQL could not make its folder. It said: {said.decode(errors='replace')[-2000:]}")
-    _include_settings(partial)
-    partial.rename(layout.cluster)
-    folder.sync_folder(layout.home)
-
-
-def _include_settings(cluster: Path) -> None:
-    with open(cluster / "postgresql.conf", "a", encoding="utf-8") as conf:
-        conf.write(f"include_if_exists '{settings.INCLUDED}'\n")
-        conf.flush()
-        os.fsync(conf.fileno())
-
-
-async def _ensure_database(url: str, superuser_url: str, password: str) -> None:
-    """Makes the role and the database when they are not there yet, then checks what the server promises."""
-    try:
-        connection = await asyncpg.connect(url)
-    except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError):
-        await _create_database(superuser_url, password)
-        connection = await asyncpg.connect(url)
-    try:
-        await check_durability(connection)
-    finally:
-        await connection.close()
-
-
-async def _create_database(superuser_url: str, password: str) -> None:
-    # The server of Plaza is no superuser: who finds a hole in a statement must not read files through it.
-    connection = await asyncpg.connect(superuser_url)
-    try:
-        if not await connection.fetchval("select true from pg_catalog.pg_roles where rolname = $1", NAME):
-            # The password is of an alphabet without quotes; the statement takes no parameters.
-            await connection.execute(f"create role {NAME} login createdb password '{password}'")
-        if not await connection.fetchval("select true from pg_catalog.pg_database where datname = $1", NAME):
-            await connection.execute(f"create database {NAME} owner {NAME}")
-    finally:
-        await connection.close()
-
-
-async def _end(server: subprocess.Popen[bytes]) -> None:
-    """Fast shutdown, then immediate, then by force; returns when the process is gone."""
-    for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
-        server.send_signal(number)
-        for _ in range(int(seconds / POLL_SECONDS)):
-            if server.poll() is not None:
-                return
-            await asyncio.sleep(POLL_SECONDS)
-    server.wait()
-
-
-def _url(sockets: Path, user: str, password: str, database: str) -> str:
-    return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={quote(str(sockets), safe='')}"
-
-
-def _says_ready(pid_file: Path, pid: int) -> bool:
-    try:
-        lines = pid_file.read_text().splitlines()
-    except OSError:
-        return False
-    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _last_words(path: Path) -> str:
-    return path.read_bytes()[-2000:].decode(errors="replace").strip()
+        await server.stop()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from plaza.store.privilege import Runner
+from plaza.store.privilege import Runner, WrongUser
+from plaza.store.trouble import Trouble
 
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
@@ -20,7 +21,7 @@ LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@=~-]+")
 
 
-class FolderBusy(Exception):
+class FolderBusy(Trouble):
     """Another process holds the data folder: `pid`, and `since` (as it wrote it, UTC)."""
 
     def __init__(self, folder: Path, pid: str, since: str) -> None:
@@ -76,8 +77,11 @@ def make(folder: Path, *, parents: bool = False) -> bool:
 
 def take_lock(layout: Layout) -> int:
     """Takes the folder for the life of this process and returns the lock's descriptor; raises `FolderBusy`."""
-    # Not inherited by any child, so a killed Plaza cannot leave the lock with somebody else.
-    lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        # Not inherited by any child, so a killed Plaza cannot leave the lock with somebody else.
+        lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except PermissionError:
+        raise WrongUser(f"{layout.root} is another user's: start Plaza as that user, or choose another.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

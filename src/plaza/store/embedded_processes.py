@@ -7,12 +7,14 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from plaza.store.trouble import Trouble
+
 # A fast shutdown writes the small buffer pool out; a second is generous even on a slow disk.
 FAST_SECONDS = 10.0
 IMMEDIATE_SECONDS = 3.0
 
 
-class CannotStop(Exception):
+class CannotStop(Trouble):
     """A process of an earlier server is still there, and it is not ours to end."""
 
 
@@ -26,13 +28,18 @@ def mark(cluster: Path) -> str:
 
 
 def marked(name: str) -> list[int]:
-    """The pids of the living processes that carry the mark, the postmaster (the oldest) first."""
-    return sorted(pid for pid, title in _titles() if _carries(title, name) and pid != os.getpid())
+    """The pids of the living processes that carry the mark."""
+    return [pid for pid, title in _titles() if _is_postmaster(title, name) or title.startswith(f"postgres: {name}:")]
 
 
-def _carries(title: str, name: str) -> bool:
-    # The postmaster has it among its arguments, its children at the head of their titles.
-    return f"cluster_name={name}\0" in title or title.startswith(f"postgres: {name}:")
+def postmasters(name: str) -> list[int]:
+    """Of these, the ones that lead."""
+    return [pid for pid, title in _titles() if _is_postmaster(title, name)]
+
+
+def _is_postmaster(title: str, name: str) -> bool:
+    # It keeps its arguments, its children have the mark at the head of their titles.
+    return f"\0cluster_name={name}\0" in title
 
 
 def _titles() -> list[tuple[int, str]]:
@@ -57,13 +64,13 @@ async def sweep(name: str) -> int:
     found = marked(name)
     if not found:
         return 0
-    for number, seconds in (
-        (signal.SIGINT, FAST_SECONDS),
-        (signal.SIGQUIT, IMMEDIATE_SECONDS),
-        (signal.SIGKILL, IMMEDIATE_SECONDS),
+    for number, whom, seconds in (
+        # A postmaster ends its children itself; without one, each is told.
+        (signal.SIGINT, postmasters, FAST_SECONDS if postmasters(name) else 0.0),
+        (signal.SIGQUIT, marked, IMMEDIATE_SECONDS),
+        (signal.SIGKILL, marked, IMMEDIATE_SECONDS),
     ):
-        # The postmaster ends its children itself; without one, each is told.
-        for pid in marked(name)[: 1 if number is signal.SIGINT else None]:
+        for pid in whom(name):
             _tell(pid, number)
         if await _gone(name, seconds):
             return len(found)
