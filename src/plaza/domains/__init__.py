@@ -1,0 +1,1 @@
+"""What the product does: one folder per noun of the documentation; imports point downwards only (ARCHITECTURE.md)."""

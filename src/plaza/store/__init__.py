@@ -1,0 +1,1 @@
+"""The store: PostgreSQL, its schema, and the private server that Plaza runs where nobody names another."""

@@ -1,0 +1,400 @@
+"""Statements of direct messages.
+
+`m` is always the message, `s` its sender, `r` its recipient, `q` the message that it answers; `:me` is who looks.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
+from plaza.domains.messages.schemas import Message, Thread
+from plaza.domains.people import card
+from plaza.domains.presence import online_now
+from plaza.kernel import policies
+from plaza.kernel.outbox import announce
+from plaza.kernel.sql import Statement
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What became of a message: `stored`, `again` (a retry), or why not; the message in the first two cases."""
+
+    verdict: str
+    message: Message | None
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A message of a history, with the length of the whole; `known` is false where the peer is nobody or hidden."""
+
+    known: bool
+    placed: bool
+    total: int
+    seq: int | None
+    message: Message | None
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """Whether there is such a message for the caller, and whether it is the caller's own."""
+
+    found: bool
+    own: bool
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A message for one of its two people."""
+
+    viewer: int
+    key: int
+    message: Message
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A read message, where both sides let it be known."""
+
+    id: int
+    by: str
+    read_at: str
+
+
+def visible(message: str, viewer: str = ":me") -> str:
+    """Whether one of the two has not hidden the message for themselves."""
+    return f"""(({message}.sender = {viewer} and not {message}.sender_hid)
+        or ({message}.recipient = {viewer} and not {message}.recipient_hid))"""
+
+
+def unread(message: str) -> str:
+    """Whether a message waits to be read by its recipient."""
+    return f"({message}.read_at is null and {message}.deleted_at is null and not {message}.recipient_hid)"
+
+
+def columns(viewer: str) -> str:
+    """A `Message` as `viewer` sees it; the sender learns of the reading only where both let it be known."""
+    read = f"(m.read_at is not null and (m.recipient = {viewer} or (s.read_receipts and r.read_receipts)))"
+    return f"""row(
+        m.id::text, m.thread::text, m.seq, s.email, r.email, m.content, m.content_type, m.attachments,
+        m.reply_to::text,
+        case when q.id is not null then row(
+            q.id::text, case when q.sender = s.id then s.email else r.email end, left(q.content, 140), q.content_type
+        ) end,
+        case when m.sender = {viewer} then m.client_id end,
+        case when m.deleted_at is not null then 'deleted' when {read} then 'read'
+            when m.delivered_at is not null then 'delivered' else 'sent' end,
+        m.created_at, m.delivered_at, case when {read} then m.read_at end, {card("s")}
+    )"""
+
+
+def quoted(viewer: str) -> str:
+    """Joins the message that `m` answers, where the viewer may still see it."""
+    return f"""left join message q on q.org = m.org and q.id = m.reply_to and q.deleted_at is null
+        and {visible("q", viewer)}"""
+
+
+PEOPLE = """join person s on s.org = m.org and s.id = m.sender
+    join person r on r.org = m.org and r.id = m.recipient"""
+
+_PEER = "peer as (select * from person where org = :org and (email = :email or id = :person))"
+
+SEND = Statement(
+    "messages.send",
+    Sent,
+    f"""
+    with me as (select * from person where org = :org and id = :me and status = 'active'),
+    {_PEER},
+    prior as (
+        select m.* from message m, peer
+        where m.org = :org and m.sender = :me and m.recipient = peer.id and m.client_id = :client_id
+    ),
+    answered as (
+        select q.id from message q, peer
+        where q.org = :org and q.id = :reply_to and q.deleted_at is null and {visible("q")}
+            and peer.id in (q.sender, q.recipient)
+    ),
+    judged as (
+        select me.id as me, peer.id as peer, case
+            when me.id is null then 'suspended'
+            when peer.id is null then 'nobody'
+            when peer.id = me.id then 'self'
+            when prior.fingerprint = :fingerprint then 'again'
+            when prior.id is not null then 'different'
+            when {policies.blocked(":me", "peer.id")} then 'blocked'
+            when (:connections_only or peer.messages_from = 'connections')
+                and not {policies.connected(":me", "peer.id")}
+                and not exists (
+                    select 1 from thread t join message w on w.org = t.org and w.thread = t.id and w.sender = peer.id
+                    where t.org = :org and t.low = least(:me, peer.id) and t.high = greatest(:me, peer.id)
+                )
+                then 'unconnected'
+            when :reply_to::bigint is not null and answered.id is null then 'no_reply'
+            else 'stored'
+        end as verdict
+        from (select 1) one
+        left join me on true left join peer on true left join prior on true left join answered on true
+    ),
+    placed as (
+        insert into thread as t (org, id, low, high, last_seq, last_message, created_at)
+        select :org, :thread, least(me, peer), greatest(me, peer), 1, :id, :now from judged where verdict = 'stored'
+        on conflict (org, low, high) do update
+            set last_seq = t.last_seq + 1, last_message = greatest(t.last_message, excluded.last_message)
+        returning t.id, t.last_seq
+    ),
+    written as (
+        insert into message (org, id, thread, seq, sender, recipient, content, content_type, attachments, reply_to,
+            client_id, fingerprint, created_at)
+        select :org, :id, placed.id, placed.last_seq, judged.me, judged.peer, :content, :content_type, :attachments,
+            :reply_to, :client_id, :fingerprint, :now
+        from placed, judged
+        returning *
+    ),
+    announced as ({
+        announce(MessageSent, "written", message="id", thread="thread", sender="sender", recipient="recipient")
+    })
+    select judged.verdict, case when m.id is not null then {columns(":me")} end
+    from judged
+    left join (select * from written union all select * from prior) m on judged.verdict in ('stored', 'again')
+    left join me s on s.id = m.sender
+    left join peer r on r.id = m.recipient
+    {quoted(":me")}
+    """,
+    hot=True,
+)
+
+_LAST = f"""cross join lateral (
+        select m.* from message m where m.org = t.org and m.thread = t.id and {visible("m")}
+        order by m.seq desc limit 1
+    ) m"""
+
+
+def _threads(mine: str, theirs: str) -> str:
+    """The caller's threads on one side of the pair, the newest first; without those of blocked people."""
+    return f"""(
+        select t.last_message, t.{theirs} as peer, m.id as message from thread t {_LAST}
+        where t.org = :org and t.{mine} = :me and not {policies.blocked(":me", f"t.{theirs}")}
+        order by t.last_message desc limit :rows
+    )"""
+
+
+THREADS = Statement(
+    "messages.threads",
+    Thread,
+    f"""
+    with newest as (
+        select * from ({_threads("low", "high")} union all {_threads("high", "low")}) both_sides
+        order by last_message desc limit :size offset :offset
+    )
+    select m.thread::text, p.email, {card("p")}, {columns(":me")}, (
+        select count(*) from message u
+        where u.org = :org and u.recipient = :me and u.sender = p.id and {unread("u")}
+    )
+    from newest n
+    join person p on p.org = :org and p.id = n.peer
+    join message m on m.org = :org and m.id = n.message
+    {PEOPLE} {quoted(":me")}
+    order by n.last_message desc
+    """,
+    hot=True,
+)
+
+
+def _history(name: str, beyond: str, order: str) -> Statement[Slice]:
+    """A part of the thread with one person; `beyond` compares `seq` with the place that `:seq` or `:id` names."""
+    return Statement(
+        name,
+        Slice,
+        f"""
+        with {_PEER},
+        t as (
+            select thread.id, last_seq - case when low = :me then low_hidden else high_hidden end as total
+            from thread, peer
+            where org = :org and low = least(:me, peer.id) and high = greatest(:me, peer.id)
+        ),
+        place as (
+            select coalesce(:seq, (
+                select m.seq from message m, t where m.org = :org and m.id = :id and m.thread = t.id
+            )) as seq
+        )
+        select peer.id is not null and not {policies.blocked(":me", "peer.id")}, place.seq is not null,
+            coalesce(t.total, 0), m.seq, case when m.id is not null then {columns(":me")} end
+        from (select 1) one
+        left join peer on true
+        left join t on true
+        left join place on true
+        left join lateral (
+            select * from message m
+            where m.org = :org and m.thread = t.id and m.seq {beyond} place.seq and {visible("m")}
+                and not {policies.blocked(":me", "peer.id")}
+            order by m.seq {order} limit :rows offset :offset
+        ) m on true
+        left join person s on s.org = m.org and s.id = m.sender
+        left join person r on r.org = m.org and r.id = m.recipient
+        {quoted(":me")}
+        order by m.seq {order}
+        """,
+        hot=True,
+    )
+
+
+BEFORE = _history("messages.before", "<", "desc")
+AFTER = _history("messages.after", ">", "asc")
+
+
+def _read(name: str, which: str) -> Statement[int]:
+    """Reads those messages to the caller that wait; says so once for each sender and thread."""
+    return Statement(
+        name,
+        int,
+        f"""
+        with {which}
+        done as (
+            update message m set read_at = :now, delivered_at = coalesce(m.delivered_at, :now)
+            from chosen where m.org = :org and m.id = chosen.id and m.read_at is null
+            returning m.id, m.thread, m.sender, m.recipient
+        ),
+        grouped as (
+            select thread, sender, recipient, jsonb_agg(id order by id) as ids from done
+            group by thread, sender, recipient
+        ),
+        announced as ({
+            announce(MessageRead, "grouped", messages="ids", thread="thread", sender="sender", reader="recipient")
+        })
+        select count(*) from done
+        """,
+        hot=True,
+    )
+
+
+READ = _read(
+    "messages.read",
+    f"""chosen as (
+            select id from message m
+            where m.org = :org and m.id = any(:ids) and m.recipient = :me and {unread("m")} order by id for update
+        ),""",
+)
+READ_THREAD = _read(
+    "messages.read_thread",
+    f"""{_PEER},
+        chosen as (
+            select m.id from message m, peer
+            where m.org = :org and m.recipient = :me and m.sender = peer.id and {unread("m")} order by m.id
+            for update of m
+        ),""",
+)
+
+
+def _delete(name: str, which: str, change: str, then: str) -> Statement[Deleted]:
+    return Statement(
+        name,
+        Deleted,
+        f"""
+        with seen as (
+            select m.* from message m where m.org = :org and m.id = :id and {visible("m")} for update
+        ),
+        done as (
+            update message m set {change} from seen where m.org = :org and m.id = seen.id and {which} returning m.*
+        ),
+        {then}
+        select exists (select 1 from seen), exists (select 1 from seen where sender = :me)
+        """,
+        hot=True,
+    )
+
+
+HIDE = _delete(
+    "messages.hide",
+    "true",
+    "sender_hid = m.sender_hid or m.sender = :me, recipient_hid = m.recipient_hid or m.recipient = :me",
+    f"""counted as (
+            update thread t set low_hidden = low_hidden + (low = :me)::integer,
+                high_hidden = high_hidden + (high = :me)::integer
+            from done where t.org = :org and t.id = done.thread
+        ),
+        announced as ({
+        announce(
+            MessageDeleted, "done", message="id", thread="thread", by=":me::bigint", people="jsonb_build_array(:me)"
+        )
+    })""",
+)
+DELETE = _delete(
+    "messages.delete",
+    "m.sender = :me and m.deleted_at is null",
+    "content = '', attachments = '[]', deleted_at = :now",
+    f"""announced as ({
+        announce(
+            MessageDeleted,
+            "done",
+            message="id",
+            thread="thread",
+            by="sender",
+            people="jsonb_build_array(sender, recipient)",
+        )
+    })""",
+)
+
+UNREAD = Statement(
+    "messages.unread",
+    int,
+    f"""
+    select count(*) from message m
+    where m.org = :org and m.recipient = :me and {unread("m")} and not {policies.blocked(":me", "m.sender")}
+    """,
+    hot=True,
+)
+HEARER = Statement(
+    "messages.hearer",
+    int,
+    f"""
+    select p.id from person p
+    where p.org = :org and (p.email = :email or p.id = :person) and p.id <> :me
+        and not {policies.blocked(":me", "p.id")}
+    """,
+    hot=True,
+)
+
+# The relay speaks of many organisations at once: their ids come as arrays beside those of the messages.
+SHOW = Statement(
+    "messages.show",
+    Shown,
+    f"""
+    select given.viewer, m.id, {columns("given.viewer")}
+    from unnest(:orgs::integer[], :ids::bigint[], :viewers::bigint[]) as given (org, id, viewer)
+    join message m on m.org = given.org and m.id = given.id and {visible("m", "given.viewer")}
+    {PEOPLE} {quoted("given.viewer")}
+    where not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
+    """,
+    tenant=False,
+)
+RECEIPTS = Statement(
+    "messages.receipts",
+    Receipt,
+    f"""
+    select m.id, r.email, m.read_at
+    from unnest(:orgs::integer[], :ids::bigint[]) as given (org, id)
+    join message m on m.org = given.org and m.id = given.id and m.read_at is not null
+    {PEOPLE}
+    where s.read_receipts and r.read_receipts
+        and not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
+    """,
+    tenant=False,
+)
+DELIVERED = Statement(
+    "messages.delivered",
+    int,
+    f"""
+    update message m set delivered_at = :now
+    from unnest(:orgs::integer[], :ids::bigint[]) as given (org, id)
+    where m.org = given.org and m.id = given.id and m.delivered_at is null
+        and {online_now("m.org, m.recipient")}
+    returning m.id
+    """,
+    tenant=False,
+)
+EMAILS = Statement(
+    "messages.emails",
+    str,
+    """
+    select p.email
+    from unnest(:orgs::integer[], :people::bigint[]) with ordinality as given (org, person, place)
+    join person p on p.org = given.org and p.id = given.person
+    order by place
+    """,
+    tenant=False,
+)

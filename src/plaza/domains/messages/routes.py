@@ -1,0 +1,53 @@
+"""Routes and socket events of direct messages."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plaza.domains.messages import live, service
+from plaza.domains.messages.schemas import Message, MessageWasDeleted, MessageWasRead, TypingFrom
+from plaza.domains.people import NoSuchPerson, Suspended
+from plaza.kernel.errors import Mismatch
+from plaza.kernel.routes import Event, Push, Route, Table
+
+SENDING = (
+    service.EmptyMessage,
+    service.SelfMessage,
+    service.Blocked,
+    service.NotConnected,
+    service.NoSuchReply,
+    NoSuchPerson,
+    Suspended,
+    Mismatch,
+)
+
+
+def sent(message: object) -> object:
+    """The acknowledgement of `sendMessage`."""
+    return {"success": True, "message": msgspec.to_builtins(message)}
+
+
+TABLE = Table(
+    "messages",
+    routes=(
+        Route("POST", "messages", service.send, status=201, errors=SENDING),
+        Route("GET", "messages/threads", service.threads),
+        Route("GET", "messages/thread/:userId", service.thread, errors=(NoSuchPerson, service.NoSuchMessage)),
+        Route("POST", "messages/read", service.mark_read),
+        Route("POST", "messages/thread/:userId/read", service.mark_thread_read),
+        Route("DELETE", "messages/:id", service.delete, errors=(service.NoSuchMessage, service.NotYours)),
+        Route("GET", "messages/unread-count", service.unread_count),
+    ),
+    events=(
+        Event("sendMessage", service.send, reply=sent, errors=SENDING),
+        Event("typing", live.typing),
+        Event("markRead", service.mark),
+    ),
+    pushes=(
+        Push("newMessage", Message, "the recipient's sockets"),
+        Push("messageSent", Message, "the sender's other sockets"),
+        Push("messageRead", MessageWasRead, "the sender's sockets, where both let it be known"),
+        Push("messageDeleted", MessageWasDeleted, "the sockets of those for whom it is gone"),
+        Push("typing", TypingFrom, "the person typed to; at most one a second"),
+    ),
+)

@@ -1,0 +1,250 @@
+"""Use cases of direct messages, in the order of the documentation."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import msgspec
+
+from plaza.domains.messages import queries
+from plaza.domains.messages.queries import Sent, Slice
+from plaza.domains.messages.schemas import (
+    WHOLE_HISTORY,
+    Deletion,
+    History,
+    Ids,
+    Message,
+    NewMessage,
+    Read,
+    Reads,
+    Threads,
+    ThreadsPage,
+    UnreadCount,
+)
+from plaza.domains.people import NoSuchPerson, Suspended, invite
+from plaza.kernel import addresses, ids
+from plaza.kernel.addresses import PersonRef
+from plaza.kernel.context import Context
+from plaza.kernel.errors import Forbidden, Invalid, Mismatch, Missing, Refusal
+from plaza.kernel.idempotency import fingerprint
+from plaza.kernel.paging import MOST, Listing, decode, encode
+from plaza.kernel.sql import Duplicate
+from plaza.kernel.wire import Ok
+
+PAGE = 50
+"""Messages or threads of a page when nobody says (contract, decision 3)."""
+
+
+class SelfMessage(Invalid):
+    """A message to oneself."""
+
+    reason = "message.self"
+    message = "You cannot send a message to yourself."
+
+
+class EmptyMessage(Invalid):
+    """Neither words nor attachments."""
+
+    reason = "message.empty"
+    message = "A message needs content or an attachment."
+
+
+class Blocked(Forbidden):
+    """One of the two blocks the other."""
+
+    reason = "message.blocked"
+    message = "You cannot send messages to this person."
+
+
+class NotConnected(Forbidden):
+    """The recipient, or the organisation, allows messages between connections only."""
+
+    reason = "message.not_connected"
+    message = "This person takes messages from connections only."
+
+
+class NoSuchMessage(Missing):
+    """No such message, or not one that the caller may see."""
+
+    reason = "message.not_found"
+    message = "There is no such message."
+
+
+class NoSuchReply(Missing):
+    """`replyTo` names no message of this thread."""
+
+    reason = "message.reply_not_found"
+    message = "The message that this replies to is not here."
+
+
+class NotYours(Forbidden):
+    """Only the sender deletes a message for everyone."""
+
+    reason = "message.not_yours"
+    message = "Only its sender may delete a message for everyone."
+
+
+_REFUSALS: dict[str, type[Refusal]] = {
+    "suspended": Suspended,
+    "nobody": NoSuchPerson,
+    "self": SelfMessage,
+    "different": Mismatch,
+    "blocked": Blocked,
+    "unconnected": NotConnected,
+    "no_reply": NoSuchReply,
+}
+
+
+async def send(ctx: Context, message: NewMessage) -> Message:
+    """Send a direct message; the same `clientId` to the same person gives the same message, however often sent."""
+    if not message.content.strip() and not message.attachments:
+        raise EmptyMessage
+    email, person = addresses.split(PersonRef(message.to), "to")
+    draft = _draft(ctx, message, email, person)
+    sent = await _place(ctx, draft)
+    if sent.verdict == "nobody" and email is not None:
+        await invite(ctx, email)
+        sent = await _place(ctx, draft)
+    if sent.message is None:
+        _refuse(sent.verdict)
+    return sent.message
+
+
+def _draft(ctx: Context, message: NewMessage, email: str | None, person: int | None) -> dict[str, Any]:
+    attachments = msgspec.to_builtins(message.attachments or [])
+    mark = fingerprint(message.content, message.content_type, msgspec.json.encode(attachments), message.reply_to or "")
+    return {
+        "org": ctx.org.id,
+        "me": ctx.me.id,
+        "email": email,
+        "person": person,
+        "id": ctx.new_id(),
+        "thread": ctx.new_id(),
+        "content": message.content,
+        "content_type": message.content_type,
+        "attachments": attachments,
+        "reply_to": None if message.reply_to is None else ids.parse(message.reply_to),
+        "client_id": message.client_id,
+        "fingerprint": None if message.client_id is None else mark,
+        "connections_only": ctx.org.settings.dm_policy == "connections",
+        "origin": ctx.origin,
+        "now": ctx.now,
+    }
+
+
+async def _place(ctx: Context, draft: dict[str, Any]) -> Sent:
+    try:
+        return await ctx.db.one(queries.SEND, **draft)
+    except Duplicate:
+        # The same client id arrived twice at one moment and the other one won: now it is there to be found.
+        return await ctx.db.one(queries.SEND, **draft)
+
+
+def _refuse(verdict: str) -> NoReturn:
+    raise _REFUSALS[verdict]
+
+
+async def threads(ctx: Context, page: ThreadsPage) -> Threads:
+    """Your conversations, the newest first, each with its last message and your unread count."""
+    size = min(page.limit or PAGE, MOST)
+    offset = ((page.page_num or 1) - 1) * size
+    return await ctx.db.all(queries.THREADS, org=ctx.org.id, me=ctx.me.id, rows=offset + size, size=size, offset=offset)
+
+
+async def thread(ctx: Context, user_id: PersonRef, part: History) -> Listing[Message]:
+    """The history with one person, newest first; with `after`, what came since then, oldest first.
+
+    Without `limit` the newest 1,000. An address nobody has written to yet has an empty history, and so has somebody
+    blocked either way.
+    """
+    email, person = addresses.split(user_id, "userId")
+    size = min(part.limit, MOST) if part.limit else WHOLE_HISTORY
+    position = decode(part.cursor) if part.cursor else part.after if part.after is not None else part.before
+    statement = queries.BEFORE if part.after is None else queries.AFTER
+    beginning = ids.HIGHEST if position is None else position
+    named = ids.LOWEST <= beginning < ids.HIGHEST
+    rows = await ctx.db.all(
+        statement,
+        org=ctx.org.id,
+        me=ctx.me.id,
+        email=email,
+        person=person,
+        seq=None if named else beginning,
+        id=beginning if named else None,
+        rows=size + 1,
+        offset=0 if part.cursor else ((part.page_num or 1) - 1) * size,
+    )
+    if person is not None and not rows[0].known:
+        raise NoSuchPerson
+    if rows[0].known and not rows[0].placed:
+        raise NoSuchMessage
+    return _page(rows, size, part)
+
+
+def _page(rows: Any, size: int, part: History) -> Listing[Message]:
+    shown: list[Slice] = [row for row in rows if row.message is not None]
+    more = len(shown) > size
+    last = shown[size - 1].seq if more else None
+    return Listing(
+        data=[row.message for row in shown[:size] if row.message is not None],
+        total=rows[0].total if rows[0].known else 0,
+        has_next=more,
+        limit=size,
+        page_num=part.page_num or 1,
+        next_cursor=None if last is None else encode(last),
+    )
+
+
+async def mark_read(ctx: Context, which: Ids) -> Read:
+    """Mark messages as read by their ids; only those addressed to you count."""
+    numbers = [ids.parse(text) for text in which.ids]
+    count = await ctx.db.one(queries.READ, org=ctx.org.id, me=ctx.me.id, ids=numbers, origin=ctx.origin, now=ctx.now)
+    return Read(count)
+
+
+async def mark_thread_read(ctx: Context, user_id: PersonRef) -> Read:
+    """Mark everything that one person wrote to you as read."""
+    email, person = addresses.split(user_id, "userId")
+    count = await ctx.db.one(
+        queries.READ_THREAD,
+        org=ctx.org.id,
+        me=ctx.me.id,
+        email=email,
+        person=person,
+        origin=ctx.origin,
+        now=ctx.now,
+    )
+    return Read(count)
+
+
+async def mark(ctx: Context, reads: Reads) -> Read:
+    """Mark one message, several, or all of a person's as read."""
+    if reads.peer is not None:
+        return await mark_thread_read(ctx, PersonRef(reads.peer))
+    named = [*(reads.message_ids or []), *([reads.message_id] if reads.message_id else [])]
+    if not named:
+        raise Invalid.field("messageId", "say which: messageId, messageIds or peer")
+    return await mark_read(ctx, Ids(ids=named))
+
+
+async def delete(ctx: Context, id: str, deletion: Deletion) -> Ok:  # noqa: A002 — the documentation's own name
+    """Delete a message for yourself; with `scope=everyone`, which is its sender's alone, for both."""
+    everyone = deletion.scope == "everyone"
+    done = await ctx.db.one(
+        queries.DELETE if everyone else queries.HIDE,
+        org=ctx.org.id,
+        me=ctx.me.id,
+        id=ids.parse(id),
+        origin=ctx.origin,
+        now=ctx.now,
+    )
+    if not done.found:
+        raise NoSuchMessage
+    if everyone and not done.own:
+        raise NotYours
+    return Ok()
+
+
+async def unread_count(ctx: Context) -> UnreadCount:
+    """How many messages wait for you, across all threads."""
+    return UnreadCount(await ctx.db.one(queries.UNREAD, org=ctx.org.id, me=ctx.me.id))

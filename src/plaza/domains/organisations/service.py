@@ -1,0 +1,106 @@
+"""Use cases of organisations; the command speaks them, members never do."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from plaza.domains.organisations import queries
+from plaza.domains.organisations.queries import KeyRow, OrgRow, Summary
+from plaza.kernel.context import Organisation, OrgSettings
+from plaza.kernel.errors import Conflict, Invalid, Missing
+from plaza.kernel.sql import Database
+
+SECRET_BYTES = 32
+"""Random bytes of a signing key: as many as HS256 has bits of strength."""
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class NoSuchOrganisation(Missing):
+    """Nobody is called that here."""
+
+    reason = "org.not_found"
+    message = "There is no such organisation."
+
+
+class OrganisationExists(Conflict):
+    """The name is taken."""
+
+    reason = "org.exists"
+    message = "An organisation of this name exists."
+
+
+async def create(db: Database, slug: str, name: str | None, now: datetime) -> Organisation:
+    """Makes an organisation with a signing key of its own."""
+    if _SLUG.fullmatch(slug) is None:
+        raise Invalid.field("org", "must be lower-case letters, digits, - and _, at most 63")
+    row = await db.maybe(queries.CREATE, slug=slug, name=name or slug, settings={}, now=now)
+    if row is None:
+        raise OrganisationExists
+    await _add_secret(db, row.id, now)
+    return organisation(row)
+
+
+async def find(db: Database, slug: str) -> Organisation:
+    """The organisation that the header `orgid` names."""
+    if _SLUG.fullmatch(slug) is None:
+        raise NoSuchOrganisation
+    row = await db.maybe(queries.FIND, slug=slug)
+    if row is None:
+        raise NoSuchOrganisation
+    return organisation(row)
+
+
+async def keys(db: Database, org: Organisation) -> Sequence[KeyRow]:
+    """The keys that may verify its tokens, the newest first."""
+    return await db.all(queries.KEYS, org=org.id)
+
+
+async def settle(db: Database, org: Organisation, changes: Mapping[str, object]) -> Organisation:
+    """Changes settings, named as on the wire (`dmPolicy`); an unknown name or value is `Invalid`."""
+    try:
+        msgspec.convert(msgspec.to_builtins(org.settings) | dict(changes), OrgSettings)
+    except msgspec.ValidationError as error:
+        raise Invalid(str(error)) from error
+    return organisation(await db.one(queries.SET, org=org.id, changes=dict(changes)))
+
+
+async def rotate_key(db: Database, org: Organisation, now: datetime) -> str:
+    """Makes a new signing key and retires the others: tokens signed with them are refused from now on."""
+    kid = await _add_secret(db, org.id, now)
+    await db.all(queries.RETIRE_KEYS, org=org.id, keep=kid, now=now)
+    return kid
+
+
+async def trust_key_set(db: Database, org: Organisation, url: str, now: datetime) -> str:
+    """Accepts tokens signed by the keys that `url` publishes (JWKS); the signing key of our own stays."""
+    if not url.startswith(("https://", "http://")):
+        raise Invalid.field("url", "must be http or https")
+    kid = f"jwks-{secrets.token_hex(4)}"
+    return await db.one(queries.ADD_KEY, org=org.id, kid=kid, algorithm="JWKS", secret=None, jwks_url=url, now=now)
+
+
+async def all_of_them(db: Database) -> Sequence[Summary]:
+    """Every organisation of this server."""
+    return await db.all(queries.LIST)
+
+
+def organisation(row: OrgRow) -> Organisation:
+    """The organisation of a row."""
+    return Organisation(row.id, row.slug, row.name, msgspec.convert(row.settings, OrgSettings))
+
+
+async def _add_secret(db: Database, org: int, now: datetime) -> str:
+    return await db.one(
+        queries.ADD_KEY,
+        org=org,
+        kid=secrets.token_hex(4),
+        algorithm="HS256",
+        secret=secrets.token_bytes(SECRET_BYTES),
+        jwks_url=None,
+        now=now,
+    )

@@ -1,0 +1,193 @@
+"""Tokens: JSON Web Tokens of an organisation's signer (contract, decision 34; RFC 8725; guarantees, c.5)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import jwt
+import msgspec
+
+from plaza.domains.organisations.queries import KeyRow
+from plaza.kernel import addresses
+from plaza.kernel.context import Organisation
+from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
+
+ISSUER = "plaza"
+AUDIENCE = "plaza"
+SKEW_SECONDS = 60
+"""How far the signer's clock may be ahead of ours."""
+LONGEST_SECONDS = 31 * 24 * 3600
+"""A token that lives longer than this is refused: it could never be taken back in time."""
+LONGEST_TOKEN = 8_192
+ASYMMETRIC = ("RS256", "ES256", "EdDSA")
+Role = Literal["customer", "staff", "admin"]
+KeySet = Callable[[str], Awaitable[Sequence[Any]]]
+"""Fetches the keys that an address publishes, as PyJWK objects; remembers them for a while."""
+
+
+class InvalidToken(Unauthenticated):
+    """The token is not one that this organisation accepts."""
+
+    reason = "auth.invalid_token"
+    message = "The token is not valid."
+
+
+class TokenExpired(Unauthenticated):
+    """The token's time is over."""
+
+    reason = "auth.token_expired"
+    message = "The token has expired; get a fresh one."
+
+
+class WrongOrganisation(Forbidden):
+    """The token belongs to another organisation than the request names."""
+
+    reason = "org_mismatch"
+    message = "This token belongs to another organisation."
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a verified token says."""
+
+    subject: str
+    email: str
+    expires: int
+    role: Role = "customer"
+    name: str | None = None
+    picture: str | None = None
+    session: int | None = None
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    """The claims as they must be; anything else in the token is ignored."""
+
+    sub: str
+    exp: int | float
+    org: str | None = None
+    orgId: str | None = None  # noqa: N815 — a claim's own name
+    orgid: str | None = None
+    email: str | None = None
+    role: Role = "customer"
+    name: str | None = None
+    picture: str | None = None
+    sid: str | None = None
+    aud: str | list[str] | None = None
+    iat: int | float | None = None
+
+
+async def verify(token: str, org: Organisation, keys: Sequence[KeyRow], key_set: KeySet, now: datetime) -> Claims:
+    """The claims of a token that one of the organisation's keys signed; else `InvalidToken` and its kin."""
+    header, payload = _peek(token)
+    if (payload.org or payload.orgId or payload.orgid) != org.slug:
+        raise WrongOrganisation
+    for key, algorithm in await _candidates(header, keys, key_set):
+        try:
+            jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
+        except jwt.InvalidSignatureError:
+            continue
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise InvalidToken from error
+        return _accepted(payload, now)
+    raise InvalidToken
+
+
+def mint(
+    org: Organisation,
+    key: KeyRow,
+    *,
+    subject: str,
+    email: str,
+    now: datetime,
+    seconds: int,
+    **more: object,
+) -> str:
+    """Signs a token as the organisation's own signer; `more` are further claims."""
+    issued = int(now.timestamp())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "org": org.slug, "sub": subject, "email": email}
+    times = {"iat": issued, "exp": issued + seconds, "jti": secrets.token_urlsafe(12)}
+    return jwt.encode(claims | times | more, _secret(key), algorithm="HS256", headers={"kid": key.kid})
+
+
+_SIGNATURE_ONLY: Any = {
+    "verify_signature": True,
+    **{f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},
+}
+"""The library checks the signature and the critical headers, we check every claim: against the clock handed in."""
+
+
+def _peek(token: str) -> tuple[Mapping[str, Any], _Payload]:
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidToken
+    try:
+        parts = jwt.decode_complete(token, options={"verify_signature": False})
+        payload = msgspec.convert(parts["payload"], _Payload)
+    except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidToken from error
+    header = parts["header"]
+    if header.get("typ", "JWT") not in ("JWT", "at+jwt") or "crit" in header:
+        raise InvalidToken
+    if not (payload.org or payload.orgId or payload.orgid):
+        raise InvalidToken("The token names no organisation.")
+    return header, payload
+
+
+async def _candidates(header: Mapping[str, Any], keys: Sequence[KeyRow], key_set: KeySet) -> list[tuple[Any, str]]:
+    """The keys to try, each with the one algorithm that it may be used with; the token never chooses the key's kind."""
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if algorithm == "HS256":
+        named = [key for key in keys if key.secret is not None and (kid is None or key.kid == kid)]
+        return [(_secret(key), "HS256") for key in named]
+    if algorithm not in ASYMMETRIC:
+        return []
+    published = [key for row in keys if row.jwks_url is not None for key in await key_set(row.jwks_url)]
+    return [
+        (key.key, algorithm)
+        for key in published
+        if key.algorithm_name == algorithm and (kid is None or key.key_id is None or key.key_id == kid)
+    ]
+
+
+def _accepted(payload: _Payload, now: datetime) -> Claims:
+    """The claims, when the times, the audience and the names hold."""
+    present = now.timestamp()
+    begun = payload.iat if payload.iat is not None else present
+    if not present - LONGEST_SECONDS - SKEW_SECONDS <= payload.exp <= begun + LONGEST_SECONDS + SKEW_SECONDS:
+        raise TokenExpired if payload.exp <= present else InvalidToken
+    if payload.exp <= present:
+        raise TokenExpired
+    if begun > present + SKEW_SECONDS or _audience(payload.aud) is False:
+        raise InvalidToken
+    return _claims(payload)
+
+
+def _audience(aud: str | list[str] | None) -> bool:
+    return aud is None or AUDIENCE in ([aud] if isinstance(aud, str) else aud)
+
+
+def _claims(payload: _Payload) -> Claims:
+    address = payload.email if payload.email is not None else payload.sub
+    try:
+        email = addresses.address(address, "email")
+    except Invalid as error:
+        raise InvalidToken("The token names no e-mail address.") from error
+    texts = (payload.sub, payload.name or "", payload.picture or "")
+    if not 0 < len(payload.sub) <= 255 or any("\x00" in text or len(text) > 2_048 for text in texts):
+        raise InvalidToken
+    return Claims(
+        subject=payload.sub,
+        email=email,
+        expires=int(payload.exp),
+        role=payload.role,
+        name=payload.name,
+        picture=payload.picture if (payload.picture or "").lower().startswith(("http://", "https://")) else None,
+        session=int(payload.sid) if payload.sid is not None and payload.sid.isdigit() else None,
+    )
+
+
+def _secret(key: KeyRow) -> bytes:
+    if key.secret is None:
+        raise ValueError(f"key {key.kid} cannot sign")
+    return key.secret

@@ -1,0 +1,114 @@
+"""Statements of presence."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plaza.kernel import policies
+from plaza.kernel.sql import Statement
+from plaza.kernel.wire import Email, Id, Record
+
+
+class OnlinePerson(Record):
+    """Somebody who has a socket open."""
+
+    email: Email
+    id: Id
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Somebody who came or went, with those who may not know: blocked either way."""
+
+    org: int
+    person: int
+    email: str
+    hidden_from: list[int]
+
+
+_HIDDEN_FROM = """array(select blocked from block where org = p.org and blocker = p.id
+        union select blocker from block where org = p.org and blocked = p.id)"""
+# The organisations come as arrays: one statement settles the arrivals of every tenant on this process.
+_GIVEN = "unnest(:orgs::integer[], :people::bigint[]) as given (org, person)"
+
+
+_ELSEWHERE = """exists (
+        select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
+        where o.org = p.org and o.person = p.id and o.node <> :node
+    )"""
+
+ARRIVED = Statement(
+    "presence.arrived",
+    Change,
+    f"""
+    with written as (
+        insert into presence (org, person, node) select org, person, :node from {_GIVEN}
+        on conflict do nothing
+        returning org, person
+    )
+    select p.org, p.id, p.email, {_HIDDEN_FROM}
+    from written w join person p on p.org = w.org and p.id = w.person
+    where not {_ELSEWHERE}
+    """,
+    tenant=False,
+)
+LEFT = Statement(
+    "presence.left",
+    Change,
+    f"""
+    with gone as (
+        delete from presence using {_GIVEN}
+        where presence.org = given.org and presence.person = given.person and node = :node
+        returning presence.org, presence.person
+    )
+    select p.org, p.id, p.email, {_HIDDEN_FROM}
+    from gone g join person p on p.org = g.org and p.id = g.person
+    where not {_ELSEWHERE}
+    """,
+    tenant=False,
+)
+NODE = Statement("presence.node", int, "select nextval('node_number')::integer", tenant=False)
+RENEW = Statement(
+    "presence.renew",
+    bool,
+    """
+    insert into node (id, seen_at) values (:node, :now) on conflict (id) do update set seen_at = :now
+    returning xmax = 0
+    """,
+    tenant=False,
+)
+RETIRE = Statement(
+    "presence.retire",
+    int,
+    "with gone as (delete from presence where node = :node) delete from node where id = :node returning id",
+    tenant=False,
+)
+LAPSE = Statement(
+    "presence.lapse",
+    Change,
+    f"""
+    with dead as (delete from node where seen_at <= :lapsed returning id),
+    gone as (delete from presence using dead where node = dead.id returning org, person, node)
+    select distinct on (p.org, p.id) p.org, p.id, p.email, {_HIDDEN_FROM}
+    from gone g join person p on p.org = g.org and p.id = g.person
+    where not exists (
+        select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
+        where o.org = g.org and o.person = g.person
+    )
+    """,
+    tenant=False,
+)
+ONLINE = Statement(
+    "presence.online",
+    OnlinePerson,
+    f"""
+    select p.email, p.id::text
+    from (
+        select distinct person from presence join node on node.id = presence.node and seen_at > :lapsed
+        where org = :org
+    ) o
+    join person p on p.org = :org and p.id = o.person
+    where not {policies.blocked(":me", "p.id")}
+    order by p.email
+    limit 10000
+    """,
+)

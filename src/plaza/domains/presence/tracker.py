@@ -1,0 +1,123 @@
+"""The tracker: counts this process's sockets of each person, and tells the store of the first and the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from plaza.domains.presence import queries
+from plaza.domains.presence.queries import Change
+from plaza.domains.presence.service import LEASE_SECONDS, lapsed
+from plaza.kernel.clock import Clock
+from plaza.kernel.errors import Unavailable
+from plaza.kernel.sql import Database, Statement
+
+log = structlog.get_logger("plaza.presence")
+Person = tuple[int, int]
+"""(organisation, person)."""
+Say = Callable[[Change, str], None]
+"""Says `userOnline` or `userOffline` of somebody to the organisation, minus those who may not know."""
+
+GATHER_SECONDS = 0.02
+"""Arrivals and departures of so long are written as one statement each."""
+
+
+class Tracker:
+    """Presence of this process; `run` works until cancelled."""
+
+    def __init__(self, db: Database, node: int, clock: Clock, say: Say) -> None:
+        self._db = db
+        self._node = node
+        self._clock = clock
+        self._say = say
+        self._sockets: Counter[Person] = Counter()
+        self._written: set[Person] = set()
+        self._changed: dict[Person, asyncio.Future[None]] = {}
+        self._wake = asyncio.Event()
+
+    def arrived(self, org: int, person: int) -> asyncio.Future[None]:
+        """One more socket of a person; the future is done when the store knows."""
+        self._sockets[org, person] += 1
+        return self._touch((org, person))
+
+    def left(self, org: int, person: int) -> None:
+        """One socket fewer."""
+        self._sockets[org, person] -= 1
+        if self._sockets[org, person] <= 0:
+            del self._sockets[org, person]
+        self._touch((org, person))
+
+    def _touch(self, who: Person) -> asyncio.Future[None]:
+        self._wake.set()
+        return self._changed.setdefault(who, asyncio.get_running_loop().create_future())
+
+    async def run(self) -> None:
+        """Writes what changed, renews this process's lease, and buries processes that do not renew theirs."""
+        loop = asyncio.get_running_loop()
+        renewed = float("-inf")
+        self._wake.set()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEASE_SECONDS / 4):
+                    await self._wake.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            try:
+                if loop.time() - renewed >= LEASE_SECONDS / 4:
+                    await self._renew()
+                    renewed = loop.time()
+                await self.settle()
+            except Unavailable:
+                log.warning("presence.waits")
+                await asyncio.sleep(1)
+                self._wake.set()
+
+    async def settle(self) -> None:
+        """Writes the difference between our sockets and the store."""
+        self._wake.clear()
+        changed, self._changed = self._changed, {}
+        try:
+            come = [who for who in changed if who in self._sockets and who not in self._written]
+            gone = [who for who in changed if who not in self._sockets and who in self._written]
+            if come:
+                await self._speak(queries.ARRIVED, come, "userOnline")
+                self._written.update(come)
+            if gone:
+                await self._speak(queries.LEFT, gone, "userOffline")
+                self._written.difference_update(gone)
+        except Unavailable:
+            self._changed = changed | self._changed
+            raise
+        for waiting in changed.values():
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def close(self) -> None:
+        """Takes this process's people off the store; those who are nowhere else go offline."""
+        self._sockets.clear()
+        for who in list(self._written):
+            self._touch(who)
+        await self.settle()
+        await self._db.all(queries.RETIRE, node=self._node)
+
+    async def _speak(self, statement: Statement[Change], whom: Sequence[Person], event: str) -> None:
+        changes = await self._db.all(
+            statement,
+            orgs=[org for org, _ in whom],
+            people=[person for _, person in whom],
+            node=self._node,
+            lapsed=lapsed(self._clock()),
+        )
+        for change in changes:
+            self._say(change, event)
+
+    async def _renew(self) -> None:
+        now = self._clock()
+        if await self._db.one(queries.RENEW, node=self._node, now=now) and self._written:
+            # Others had buried this process while it stood still: its people come back.
+            await self._speak(queries.ARRIVED, list(self._written), "userOnline")
+        for change in await self._db.all(queries.LAPSE, lapsed=lapsed(now)):
+            self._say(change, "userOffline")

@@ -1,0 +1,68 @@
+"""The context of one request or event: which organisation, who, when, and the store to speak to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from plaza.kernel.errors import Unauthenticated
+from plaza.kernel.sql import Database
+
+
+class OrgSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What an organisation decides for its members (contract, section 4); every default is safe to run."""
+
+    dm_policy: Literal["everyone", "connections"] = "everyone"
+    public_reads: bool = True
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """A tenant: `id` is the number in every key of the store, `slug` the name in the header `orgid`."""
+
+    id: int
+    slug: str
+    name: str
+    settings: OrgSettings
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who acts: a person of the organisation, the role that the token's signer gave, and the session if it has one."""
+
+    id: int
+    email: str | None
+    role: Literal["customer", "staff", "admin"] = "customer"
+    session: int | None = None
+
+
+class Teller(Protocol):
+    """Says something to the sockets of a person at once, on every process; nothing is kept."""
+
+    def __call__(self, org: int, person: int, event: str, payload: object) -> None: ...
+
+
+@dataclass(slots=True)
+class Context:
+    """What every use case takes first."""
+
+    org: Organisation
+    person: Principal | None
+    db: Database
+    now: datetime
+    new_id: Callable[[], int]
+    tell: Teller
+    request_id: str = ""
+    origin: str | None = None
+    """The socket that this came from, so that its own echo can leave it out."""
+    address: str = ""
+    """The network address of the client, for limits; never stored."""
+
+    @property
+    def me(self) -> Principal:
+        """The person who acts; `Unauthenticated` where nobody is signed in."""
+        if self.person is None:
+            raise Unauthenticated
+        return self.person

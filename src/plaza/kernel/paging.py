@@ -1,0 +1,111 @@
+"""Lists and their pages (contract, section 3.3 and decision 3): keyset cursors, or page numbers for those who must."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from plaza.kernel import ids
+from plaza.kernel.errors import Invalid
+from plaza.kernel.wire import Count, Query, Record
+
+T = TypeVar("T")
+Item_co = TypeVar("Item_co", covariant=True)
+
+DEFAULT, MOST = 20, 100
+"""Rows of a page when nobody says, and at most; a larger `limit` is clamped."""
+
+Limit = Annotated[int, Meta(ge=1, le=1_000_000, description=f"Rows of a page; over {MOST} is clamped.")]
+PageNumber = Annotated[int, Meta(ge=1, le=1_000_000, description="The page's number, from 1.")]
+Cursor = Annotated[str, Meta(min_length=1, max_length=200, description="`nextCursor` of the page before.")]
+
+
+class Paging(Query):
+    """Which page of a list: by `cursor`, or by number (`pageNum`, `page`)."""
+
+    limit: Limit | None = None
+    cursor: Cursor | None = None
+    page_num: PageNumber | None = None
+    page: PageNumber | None = None
+
+    @property
+    def number(self) -> int:
+        """The page's number, from 1."""
+        return self.page_num or self.page or 1
+
+    def size(self, default: int = DEFAULT) -> int:
+        """Rows to show."""
+        return min(self.limit or default, MOST)
+
+    def offset(self, default: int = DEFAULT) -> int:
+        """Rows to pass over; none when a cursor says where to begin."""
+        return 0 if self.cursor else (self.number - 1) * self.size(default)
+
+    def before(self) -> int:
+        """The id below which the page begins."""
+        return decode(self.cursor) if self.cursor else ids.HIGHEST
+
+
+class Listing(Record, Generic[T]):
+    """One page of a list; `nextCursor` leads to the next one, however others write meanwhile."""
+
+    data: Annotated[Sequence[T], Meta(max_length=1_000)]
+    total: Count
+    has_next: bool
+    limit: Count
+    page_num: Count
+    next_cursor: Cursor | None = None
+
+
+class PageRow(Protocol[Item_co]):
+    """A row of a list's statement: the list's length, and one item with its keyset; neither when the page is empty."""
+
+    @property
+    def total(self) -> int: ...
+    @property
+    def key(self) -> int | None: ...
+    @property
+    def item(self) -> Item_co | None: ...
+
+
+def page_of(select: str, total: str) -> str:
+    """SQL of a page: `select` gives `key, item` (with its own order and limit), `total` is a scalar; never no row."""
+    return f"""select length.total, page.key, page.item
+    from (select {total} as total) length left join lateral ({select}) page on true"""
+
+
+def listing(rows: Sequence[PageRow[T]], paging: Paging, default: int = DEFAULT) -> Listing[T]:
+    """A page from the rows of a statement that read `size + 1`: the extra one tells that there are more."""
+    size = paging.size(default)
+    items = [row.item for row in rows if row.item is not None]
+    last = rows[min(size, len(rows)) - 1].key
+    return Listing(
+        data=items[:size],
+        total=rows[0].total,
+        has_next=len(items) > size,
+        limit=size,
+        page_num=paging.number,
+        next_cursor=encode(last) if len(items) > size and last is not None else None,
+    )
+
+
+def encode(position: int) -> str:
+    """An opaque cursor of a position."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+
+
+def decode(cursor: str) -> int:
+    """The position of a cursor; `Invalid` for one that we did not make."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        position = msgspec.json.decode(raw, type=int)
+    except (binascii.Error, ValueError) as error:
+        raise Invalid.field("cursor", "is not a cursor of this list") from error
+    if not 0 <= position <= ids.HIGHEST:
+        raise Invalid.field("cursor", "is not a cursor of this list")
+    return position

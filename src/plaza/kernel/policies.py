@@ -1,0 +1,18 @@
+"""Who may see and reach whom: SQL fragments, defined once and composed into statements at import.
+
+Each takes SQL expressions and gives an SQL condition; all speak of the organisation `:org`.
+"""
+
+from __future__ import annotations
+
+
+def blocked(one: str, other: str) -> str:
+    """Whether either of two people blocks the other (contract, decision 33); a block hides both ways."""
+    return f"""(exists (select 1 from block where org = :org and blocker = {one} and blocked = {other})
+        or exists (select 1 from block where org = :org and blocker = {other} and blocked = {one}))"""
+
+
+def connected(one: str, other: str) -> str:
+    """Whether two people have an accepted connection."""
+    return f"""exists (select 1 from connection where org = :org and status = 'accepted'
+        and low = least({one}, {other}) and high = greatest({one}, {other}))"""

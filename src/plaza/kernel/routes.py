@@ -1,0 +1,131 @@
+"""The route table: REST routes and socket events as data, read from the signatures of the use cases.
+
+A use case is `async def verb(ctx, path parameters…, body or query) -> Record`. The parameter whose type is a `Body`
+is the request's body (or a socket's payload), one whose type is a `Query` the query string, every other the segment
+of the path with the same name. The first sentence of its docstring becomes the API document's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from plaza.kernel.errors import Refusal
+from plaza.kernel.wire import Body, Query
+
+UseCase = Callable[..., Awaitable[Any]]
+Auth = Literal["public", "member", "account"]
+"""`public`: the organisation alone; `member`: a person; `account`: also one whose address is not verified yet."""
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+class Signature(NamedTuple):
+    """What a use case takes after the context, and what it gives."""
+
+    path: tuple[str, ...]
+    body: type[Body] | None
+    query: type[Query] | None
+    returns: Any
+    order: tuple[str, ...]
+    summary: str
+
+
+class Route:
+    """One REST route; `path` is written below its prefix, with `:userId` for parameters."""
+
+    def __init__(
+        self,
+        method: Method,
+        path: str,
+        call: UseCase,
+        *,
+        status: int = 200,
+        auth: Auth = "member",
+        errors: Sequence[type[Refusal]] = (),
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.call = call
+        self.status = HTTPStatus(status)
+        self.auth = auth
+        self.errors = tuple(errors)
+        self.signature = signature(call)
+        if tuple(map(snake, re.findall(r":(\w+)", path))) != self.signature.path:
+            raise TypeError(f"{method} {path}: the parameters are not those of {call.__qualname__}")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something, and therefore takes an `Idempotency-Key`."""
+        return self.method != "GET"
+
+
+class Event:
+    """One socket event that clients emit; `reply` shapes the acknowledgement from what the use case gives."""
+
+    def __init__(
+        self,
+        name: str,
+        call: UseCase,
+        *,
+        reply: Callable[[Any], object] | None = None,
+        errors: Sequence[type[Refusal]] = (),
+    ) -> None:
+        self.name = name
+        self.call = call
+        self.reply = reply or succeeded
+        self.errors = tuple(errors)
+        self.signature = signature(call)
+
+
+class Push(NamedTuple):
+    """One socket event that the server emits, for the document: its name, its payload and its audience."""
+
+    name: str
+    payload: type[msgspec.Struct]
+    audience: str
+
+
+class Table(NamedTuple):
+    """What one domain offers to the world."""
+
+    name: str
+    routes: tuple[Route, ...] = ()
+    events: tuple[Event, ...] = ()
+    pushes: tuple[Push, ...] = ()
+    root: bool = False
+    """Mounted at the root (`/profile…`) instead of on the two community prefixes."""
+
+
+def succeeded(result: object) -> object:
+    """The acknowledgement of a use case that gives a flat record: its fields beside `success`."""
+    return {"success": True, **msgspec.to_builtins(result)}
+
+
+def snake(name: str) -> str:
+    """`userId` as `user_id`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def signature(call: UseCase) -> Signature:
+    """What a use case's annotations say."""
+    hints = typing.get_type_hints(call, include_extras=True)
+    path: list[str] = []
+    body: type[Body] | None = None
+    query: type[Query] | None = None
+    order = tuple(inspect.signature(call).parameters)[1:]
+    for name in order:
+        hint = hints[name]
+        if isinstance(hint, type) and issubclass(hint, Body):
+            body = hint
+        elif isinstance(hint, type) and issubclass(hint, Query):
+            query = hint
+        else:
+            path.append(name)
+    summary = (inspect.getdoc(call) or "").split("\n\n")[0].replace("\n", " ")
+    return Signature(tuple(path), body, query, hints["return"], order, summary)

@@ -1,0 +1,58 @@
+"""Shapes on the wire: strict what comes in, flat what goes out, every string and array bounded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What a request body or a socket payload is decoded to; an unknown field is refused."""
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What a query string is decoded to; an unknown parameter is refused."""
+
+
+class Record(msgspec.Struct, rename="camel"):
+    """What goes out: flat, in the documentation's names (contract, decision 5)."""
+
+
+Id = Annotated[str, Meta(max_length=19, pattern="^[0-9]+$", description="A time-ordered id.")]
+IdText = Annotated[str, Meta(min_length=1, max_length=64)]
+"""An id as a client sends it: anything short; what is no id names nothing."""
+Instant = Annotated[str, Meta(max_length=24, description="ISO 8601, UTC, milliseconds, Z.")]
+Email = Annotated[str, Meta(max_length=254)]
+Person = Annotated[str, Meta(min_length=1, max_length=254, description="An e-mail address or a person's id.")]
+Name = Annotated[str, Meta(max_length=100)]
+Line = Annotated[str, Meta(max_length=200)]
+Paragraph = Annotated[str, Meta(max_length=2_000)]
+Url = Annotated[str, Meta(max_length=2_048, pattern="^[hH][tT][tT][pP][sS]?://[^\\s]+$")]
+ClientId = Annotated[str, Meta(min_length=1, max_length=128, description="The client's own id of this write.")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Ok(Record):
+    """Done."""
+
+    success: bool = True
+
+
+def detail(error: msgspec.ValidationError) -> tuple[str, str]:
+    """The field that a decoding error speaks of, as the client wrote it, and the sentence without its path."""
+    text, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    if not field and "field `" in text:
+        field = text.rsplit("`", 2)[-2]
+    return field or "body", text
+
+
+def holds_nul(value: Any) -> bool:
+    """Whether a decoded JSON value has a NUL character in any string; PostgreSQL's text cannot hold one."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(holds_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(holds_nul(part) for part in value)

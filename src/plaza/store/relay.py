@@ -1,0 +1,190 @@
+"""The relay: moves facts from the outbox to those who hear them, in order, after their commit.
+
+One process at a time leads (an advisory lock); it works on the very connection that holds the lock, so that a leader
+that lost its place cannot commit anything any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from itertools import groupby
+from typing import Any
+
+import msgspec
+import structlog
+
+from plaza.kernel.clock import Clock
+from plaza.kernel.errors import Unavailable
+from plaza.kernel.outbox import Announced, Facts, LiveEvent, with_cursor
+from plaza.kernel.sql import Statement
+from plaza.store.postgres import Connected, Postgres, outages
+
+log = structlog.get_logger("plaza.relay")
+Deliver = Callable[[LiveEvent, msgspec.Raw], None]
+"""Hands one payload of one live event to the sockets of its audience, on every process."""
+
+LOCK = 7_041_963
+BATCH = 500
+POLL_SECONDS = 1.0
+"""How long facts of a crashed process, or of one whose word got lost, may wait."""
+REMEMBERED = timedelta(days=8)
+"""How long the log keeps what a client may ask for; a cursor lives at least seven days (guarantees, G5)."""
+FORGET_SECONDS = 600.0
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """A fact as stored."""
+
+    id: int
+    org: int
+    kind: str
+    fact: dict[str, Any]
+    origin: str | None
+    at: str
+
+
+LEAD = Statement("relay.lead", bool, "select pg_try_advisory_lock(:lock::bigint)", tenant=False)
+CLAIM = Statement(
+    "relay.claim",
+    OutboxRow,
+    """
+    delete from outbox where id in (select id from outbox order by id limit :batch)
+    returning id, org, kind, fact, origin, created_at
+    """,
+    tenant=False,
+)
+APPEND = Statement(
+    "relay.append",
+    int,
+    """
+    with log as (update event_log set head = head + cardinality(:orgs::integer[]) returning head),
+    written as (
+        insert into event (org, audience, position, name, kind, fact, created_at)
+        select org, audience, head - cardinality(:orgs) + place, name, kind, fact, at
+        from log, unnest(:orgs, :audiences::bigint[], :names::text[], :kinds::text[], :facts::jsonb[],
+            :ats::timestamptz[]) with ordinality as given (org, audience, name, kind, fact, at, place)
+    )
+    select head from log
+    """,
+    tenant=False,
+)
+FORGET = Statement(
+    "relay.forget",
+    int,
+    """
+    with gone as (delete from event where created_at < :before returning position),
+    log as (
+        update event_log set floor = greatest(floor, (select max(position) from gone))
+        where exists (select 1 from gone)
+    )
+    select count(*) from gone
+    """,
+    tenant=False,
+)
+
+
+class Relay:
+    """Works until cancelled; `wake` tells it that there may be something to do."""
+
+    def __init__(self, store: Postgres, facts: Facts, deliver: Deliver, clock: Clock) -> None:
+        self.leads = False
+        self._store = store
+        self._facts = facts
+        self._deliver = deliver
+        self._clock = clock
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be facts."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Leads when nobody else does, and survives every outage of the store."""
+        while True:
+            try:
+                with outages():
+                    db = await self._store.connect()
+                try:
+                    await self._serve(db)
+                finally:
+                    self.leads = False
+                    db.connection.terminate()
+            except Unavailable:
+                log.warning("relay.waits")
+                await asyncio.sleep(POLL_SECONDS / 2)
+
+    async def _serve(self, db: Connected) -> None:
+        with outages():
+            while not await db.one(LEAD, lock=LOCK):
+                await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 — another process ends, and no event tells
+        self.leads = True
+        log.info("relay.leads")
+        forgotten = float("-inf")
+        while True:
+            self._wake.clear()
+            while await self.drain(db):
+                pass
+            now = asyncio.get_running_loop().time()
+            if now - forgotten > FORGET_SECONDS:
+                forgotten = now
+                with outages():
+                    await db.one(FORGET, before=self._clock() - REMEMBERED)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
+
+    async def drain(self, db: Connected) -> bool:
+        """Relays one batch; whether there was anything."""
+        with outages():
+            async with db.connection.transaction():
+                rows = sorted(await db.all(CLAIM, batch=BATCH), key=lambda row: row.id)
+                if not rows:
+                    return False
+                announced = [
+                    Announced(row.org, fact, row.origin, row.at)
+                    for row in rows
+                    if (fact := self._facts.read(row.kind, row.fact)) is not None
+                ]
+                await self._tell_listeners(db, announced)
+                events = [(event, item.at) for item in announced for event in self._facts.live(item)]
+                head = await self._append(db, events)
+        await self._show([event for event, _ in events], head - len(events))
+        return True
+
+    async def _tell_listeners(self, db: Connected, announced: Sequence[Announced]) -> None:
+        for kind, heard in groupby(sorted(announced, key=_kind), key=_kind):
+            batch = list(heard)
+            for listener in self._facts.listeners.get(self._facts.types[kind], ()):
+                await listener(db, batch)
+
+    async def _append(self, db: Connected, events: Sequence[tuple[LiveEvent, str]]) -> int:
+        if not events:
+            return 0
+        return await db.one(
+            APPEND,
+            orgs=[event.org for event, _ in events],
+            audiences=[event.audience for event, _ in events],
+            names=[event.name for event, _ in events],
+            kinds=[event.fact.kind for event, _ in events],
+            facts=[msgspec.to_builtins(event.fact) for event, _ in events],
+            ats=[at for _, at in events],
+        )
+
+    async def _show(self, events: Sequence[LiveEvent], before: int) -> None:
+        """Live effects, at most once: what is lost here is found in the log by `sync`."""
+        try:
+            payloads = await self._facts.present(self._store, events)
+        except Unavailable:
+            log.warning("relay.lost", events=len(events))
+            return
+        for place, (event, shown) in enumerate(zip(events, payloads, strict=True), 1):
+            for payload in shown:
+                self._deliver(event, with_cursor(payload, before + place))
+
+
+def _kind(item: Announced) -> str:
+    kind: str = item.fact.kind
+    return kind
