@@ -44,6 +44,12 @@ class Teller(Protocol):
     def __call__(self, org: int, person: int, event: str, payload: object) -> None: ...
 
 
+class Forgetter(Protocol):
+    """Takes back the remembered tokens of a person or a session, and cuts their sockets, on every process."""
+
+    def __call__(self, org: int, *, person: int | None = None, session: int | None = None) -> None: ...
+
+
 @dataclass(slots=True)
 class Context:
     """What every use case takes first."""
@@ -54,6 +60,7 @@ class Context:
     now: datetime
     new_id: Callable[[], int]
     tell: Teller
+    forget: Forgetter
     request_id: str = ""
     origin: str | None = None
     """The socket that this came from, so that its own echo can leave it out."""

@@ -32,8 +32,15 @@ class Signature(NamedTuple):
     body: type[Body] | None
     query: type[Query] | None
     returns: Any
-    order: tuple[str, ...]
+    kinds: tuple[Literal["path", "body", "query"], ...]
+    """Where each parameter comes from, in order."""
     summary: str
+
+    def arguments(self, values: Sequence[str], body: Body | None, query: Query | None) -> list[Any]:
+        """What the use case takes after the context: path segments, body and query in its own order."""
+        path = iter(values)
+        sources: dict[str, Callable[[], Any]] = {"path": path.__next__, "body": lambda: body, "query": lambda: query}
+        return [sources[kind]() for kind in self.kinds]
 
 
 class Route:
@@ -66,7 +73,10 @@ class Route:
 
 
 class Event:
-    """One socket event that clients emit; `reply` shapes the acknowledgement from what the use case gives."""
+    """One socket event that clients emit; `reply` shapes the acknowledgement from what the use case gives.
+
+    `quiet` names the target of a payload: a socket's second event to the same target within a second is passed over.
+    """
 
     def __init__(
         self,
@@ -75,11 +85,13 @@ class Event:
         *,
         reply: Callable[[Any], object] | None = None,
         errors: Sequence[type[Refusal]] = (),
+        quiet: Callable[[Any], str] | None = None,
     ) -> None:
         self.name = name
         self.call = call
         self.reply = reply or succeeded
         self.errors = tuple(errors)
+        self.quiet = quiet
         self.signature = signature(call)
 
 
@@ -116,16 +128,20 @@ def signature(call: UseCase) -> Signature:
     """What a use case's annotations say."""
     hints = typing.get_type_hints(call, include_extras=True)
     path: list[str] = []
-    body: type[Body] | None = None
-    query: type[Query] | None = None
-    order = tuple(inspect.signature(call).parameters)[1:]
-    for name in order:
-        hint = hints[name]
-        if isinstance(hint, type) and issubclass(hint, Body):
-            body = hint
-        elif isinstance(hint, type) and issubclass(hint, Query):
-            query = hint
-        else:
+    shapes: dict[str, Any] = {"body": None, "query": None}
+    kinds: list[Literal["path", "body", "query"]] = []
+    for name in tuple(inspect.signature(call).parameters)[1:]:
+        kind = _kind(hints[name])
+        kinds.append(kind)
+        if kind == "path":
             path.append(name)
+        else:
+            shapes[kind] = hints[name]
     summary = (inspect.getdoc(call) or "").split("\n\n")[0].replace("\n", " ")
-    return Signature(tuple(path), body, query, hints["return"], order, summary)
+    return Signature(tuple(path), shapes["body"], shapes["query"], hints["return"], tuple(kinds), summary)
+
+
+def _kind(hint: Any) -> Literal["path", "body", "query"]:
+    if isinstance(hint, type) and issubclass(hint, Body):
+        return "body"
+    return "query" if isinstance(hint, type) and issubclass(hint, Query) else "path"

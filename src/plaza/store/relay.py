@@ -118,8 +118,8 @@ class Relay:
 
     async def _serve(self, db: Connected) -> None:
         with outages():
-            while not await db.one(LEAD, lock=LOCK):
-                await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 — another process ends, and no event tells
+            while not await db.one(LEAD, lock=LOCK):  # noqa: ASYNC110 — another process ends, and no event tells
+                await asyncio.sleep(POLL_SECONDS)
         self.leads = True
         log.info("relay.leads")
         forgotten = float("-inf")

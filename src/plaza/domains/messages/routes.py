@@ -40,7 +40,7 @@ TABLE = Table(
     ),
     events=(
         Event("sendMessage", service.send, reply=sent, errors=SENDING),
-        Event("typing", live.typing),
+        Event("typing", live.typing, quiet=lambda whom: whom.to.lower()),
         Event("markRead", service.mark),
     ),
     pushes=(

@@ -1,0 +1,125 @@
+"""Who asks: the organisation of the header `orgid`, and the person of the token (contract, sections 3.4 and 3.5).
+
+A token is verified once and remembered until it expires, in a bounded cache that compares `exp` on every hit; whoever
+is suspended, signs out or changes the password is forgotten at once, here and on every other process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from plaza.kernel.clock import Clock
+from plaza.kernel.context import Organisation, Principal
+from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
+from plaza.kernel.routes import Auth
+
+FindOrganisation = Callable[[str], Awaitable[Organisation]]
+Admit = Callable[[Organisation, str], Awaitable[tuple[Principal, int]]]
+"""Verifies a token and lets its person in: the principal, and when the token expires (Unix seconds)."""
+
+MOST_TOKENS = 50_000
+MOST_ORGANISATIONS = 10_000
+ORGANISATION_SECONDS = 2.0
+"""How long a change of an organisation's settings or keys may take to be seen."""
+
+
+class OrganisationMissing(Invalid):
+    """No header `orgid`."""
+
+    reason = "org.missing"
+    message = "Say which organisation in the header orgid."
+
+
+class Unverified(Forbidden):
+    """A built-in account whose address has not been verified yet."""
+
+    reason = "auth.unverified"
+    message = "Verify your e-mail address first."
+
+
+@dataclass(slots=True)
+class Remembered:
+    """A verified token."""
+
+    org: int
+    principal: Principal
+    expires: int
+
+
+class Authenticator:
+    """Remembers organisations and tokens of this process."""
+
+    def __init__(self, find: FindOrganisation, admit: Admit, clock: Clock) -> None:
+        self._find = find
+        self._admit = admit
+        self._clock = clock
+        self._tokens: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._organisations: OrderedDict[str, tuple[float, Organisation]] = OrderedDict()
+
+    async def organisation(self, slug: str | None) -> Organisation:
+        """The organisation called `slug`; `OrganisationMissing` without one, its own refusal for an unknown one."""
+        if not slug:
+            raise OrganisationMissing
+        present = self._clock().timestamp()
+        known = self._organisations.get(slug)
+        if known is not None and 0 <= present - known[0] < ORGANISATION_SECONDS:
+            return known[1]
+        organisation = await self._find(slug)
+        self._organisations[slug] = (present, organisation)
+        if len(self._organisations) > MOST_ORGANISATIONS:
+            self._organisations.popitem(last=False)
+        return organisation
+
+    async def person(self, org: Organisation, token: str | None, auth: Auth = "member") -> Principal | None:
+        """The person of a bearer token, None where the route needs nobody and nobody is there."""
+        if token is None:
+            if auth == "public":
+                return None
+            raise Unauthenticated
+        principal = (await self.remembered(org, token)).principal
+        if auth == "member" and not principal.id:
+            raise Unverified
+        return principal
+
+    async def remembered(self, org: Organisation, token: str) -> Remembered:
+        """A token that holds at this moment; `Unauthenticated` or `Forbidden` when it does not."""
+        key = hashlib.blake2b(token.encode(), digest_size=16, key=org.slug.encode()[:64]).digest()
+        known = self._tokens.get(key)
+        if known is not None and known.expires > self._clock().timestamp():
+            return known
+        self._tokens.pop(key, None)
+        principal, expires = await self._admit(org, token)
+        known = self._tokens[key] = Remembered(org.id, principal, expires)
+        if len(self._tokens) > MOST_TOKENS:
+            self._tokens.popitem(last=False)
+        return known
+
+    def forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
+        """Drops the remembered tokens of a person, of a session, or of a whole organisation."""
+        gone = [key for key, known in self._tokens.items() if known.org == org and _meant(known, person, session)]
+        for key in gone:
+            del self._tokens[key]
+        if person is None and session is None:
+            for slug in [slug for slug, (_, known) in self._organisations.items() if known.id == org]:
+                del self._organisations[slug]
+
+
+def _meant(known: Remembered, person: int | None, session: int | None) -> bool:
+    if person is None and session is None:
+        return True
+    return known.principal.id == person if person is not None else known.principal.session == session
+
+
+def bearer(value: str | None) -> str | None:
+    """The token of an `Authorization` value, or of a handshake's `token`, with or without the word Bearer."""
+    if value is None:
+        return None
+    word, _, token = value.strip().partition(" ")
+    if not token:
+        return word or None
+    if word.lower() != "bearer":
+        raise Unauthenticated("Only bearer tokens are accepted.")
+    return token.strip()

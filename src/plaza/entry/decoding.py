@@ -1,0 +1,92 @@
+"""Decoding: bytes, query strings and socket payloads into the structs of use cases, strictly and within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from plaza.kernel.errors import Invalid, UnsupportedMedia
+from plaza.kernel.wire import Body, Query, detail, holds_nul
+
+B = TypeVar("B", bound=Body)
+Q = TypeVar("Q", bound=Query)
+T = TypeVar("T")
+
+DEEPEST = 32
+"""Levels of nesting in a JSON body."""
+_DECODERS: dict[type[Body], msgspec.json.Decoder[Any]] = {}
+
+
+def body(shape: type[B] | None, raw: bytes, media: str | None) -> B | None:
+    """The struct of a body; a route without one takes none, or an empty object."""
+    if not raw.strip():
+        return None if shape is None else _convert({}, shape)
+    if (media or "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMedia
+    if shape is None:
+        if raw.strip() != b"{}":
+            raise Invalid("This route takes no body.")
+        return None
+    _check_text(raw)
+    decoder: msgspec.json.Decoder[B] = _DECODERS.get(shape) or _DECODERS.setdefault(shape, msgspec.json.Decoder(shape))
+    return _read(lambda: decoder.decode(raw))
+
+
+def payload(shape: type[B] | None, value: object) -> B | None:
+    """The struct of a socket payload; nothing and null are an empty object."""
+    if shape is None:
+        return None
+    if holds_nul(value):
+        raise Invalid("Text must not contain NUL.")
+    return _convert({} if value is None else value, shape)
+
+
+def query(shape: type[Q] | None, given: dict[str, str]) -> Q | None:
+    """The struct of a query string; an unknown parameter is refused."""
+    if shape is None:
+        for name in given:
+            raise Invalid.field(name[:100], "is not a parameter of this route")
+        return None
+    return _read(lambda: msgspec.convert(given, shape, strict=False))
+
+
+def _check_text(raw: bytes) -> None:
+    if b"\\u0000" in raw or raw.count(b"[") + raw.count(b"{") > DEEPEST:
+        value = _generic(raw)
+        if holds_nul(value):
+            raise Invalid("Text must not contain NUL.")
+        _check_depth(value, DEEPEST)
+
+
+def _generic(raw: bytes) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except RecursionError as error:
+        raise Invalid("The body is nested too deeply.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid("The body is not valid JSON.") from error
+
+
+def _check_depth(value: object, left: int) -> None:
+    if left == 0:
+        raise Invalid("The body is nested too deeply.")
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        _check_depth(part, left - 1)
+
+
+def _convert(value: object, shape: type[B]) -> B:
+    return _read(lambda: msgspec.convert(value, shape))
+
+
+def _read(decode: Callable[[], T]) -> T:
+    try:
+        return decode()
+    except msgspec.ValidationError as error:
+        raise Invalid.field(*detail(error)) from error
+    except RecursionError as error:
+        raise Invalid("The body is nested too deeply.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid("The body is not valid JSON.") from error

@@ -1,0 +1,79 @@
+"""Numbers for operators, at `/metrics` in Prometheus' format; no label names a person or an organisation."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from plaza.entry.http import Request, Send, respond
+
+log = structlog.get_logger("plaza.request")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(slots=True)
+class Measured:
+    """What is known of a request when it is over."""
+
+    route: str = "none"
+    status: int = 200
+
+
+class Meter:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "plaza_request_seconds",
+            "Seconds of HTTP requests.",
+            ["method", "route", "status"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._statements = Histogram(
+            "plaza_statement_seconds", "Seconds of statements.", ["name"], buckets=SECONDS, registry=self._registry
+        )
+        self._events = Counter(
+            "plaza_socket_events", "Socket events of clients.", ["event", "outcome"], registry=self._registry
+        )
+        self.sockets = Gauge("plaza_sockets", "Sockets that are connected.", registry=self._registry)
+
+    @contextlib.contextmanager
+    def request(self, request: Request) -> Iterator[Measured]:
+        """Measures and logs one request: what was asked and how it ended, never a token or a body."""
+        begun = time.perf_counter()
+        measured = Measured()
+        yield measured
+        seconds = time.perf_counter() - begun
+        self._requests.labels(_method(request.method), measured.route, measured.status).observe(seconds)
+        log.info(
+            "request",
+            request=request.id,
+            method=_method(request.method),
+            route=measured.route,
+            status=int(measured.status),
+            ms=round(seconds * 1000, 2),
+        )
+
+    def statement(self, name: str, seconds: float) -> None:
+        """Notes one statement."""
+        self._statements.labels(name).observe(seconds)
+
+    def event(self, event: str, outcome: str) -> None:
+        """Notes one socket event of a client."""
+        self._events.labels(event, outcome).inc()
+
+    async def page(self, request: Request, send: Send) -> None:
+        """Answers `/metrics`."""
+        await respond(send, request, 200, generate_latest(self._registry), media=CONTENT_TYPE_LATEST.encode())
+
+
+def _method(method: str) -> str:
+    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS") else "other"

@@ -1,0 +1,162 @@
+"""REST: the route tables on their prefixes; authenticate → decode → call → encode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from plaza.entry import decoding, limits
+from plaza.entry.answers import error_body
+from plaza.entry.auth import Authenticator, bearer
+from plaza.entry.http import ClientGone, Receive, Request, Scope, Send, respond
+from plaza.entry.limits import Limits
+from plaza.entry.metrics import Meter
+from plaza.entry.router import Router
+from plaza.kernel import idempotency
+from plaza.kernel.context import Context, Organisation, Principal
+from plaza.kernel.errors import Invalid, Refusal
+from plaza.kernel.ports import Store
+from plaza.kernel.routes import Route, Table
+
+log = structlog.get_logger("plaza.rest")
+PREFIXES = ("client/community", "community")
+"""Customers' and staff's; one set of member routes serves both (contract, decision 2)."""
+IN_FLIGHT_MS = 5_000
+"""How long a request waits for an earlier one with the same key."""
+LONGEST_KEY = 255
+NewContext = Callable[..., Context]
+
+
+class Target(NamedTuple):
+    """A route where it is mounted, or a page of the server's own (`page` takes the request and answers it)."""
+
+    template: str
+    route: Route | None = None
+    page: Callable[[Request, Send], Any] | None = None
+
+
+class Failure(Refusal):
+    """Something in the server broke; what, stands in its log beside the request's id."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    reason = "server.error"
+    message = "Something went wrong here; the log has it under this request's id."
+
+
+class Rest:
+    """The HTTP side of the server."""
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        authenticator: Authenticator,
+        store: Store,
+        context: NewContext,
+        allow: Limits,
+        meter: Meter,
+    ) -> None:
+        self._authenticator = authenticator
+        self._store = store
+        self._context = context
+        self._limits = allow
+        self._meter = meter
+        self._router: Router[Target] = Router()
+        for path, route in mounted(tables):
+            self._router.add(route.method, path, Target(path, route))
+
+    def page(self, path: str, answer: Callable[[Request, Send], Any]) -> None:
+        """Adds a page of the server's own at `/path`."""
+        self._router.add("GET", path, Target(path, page=answer))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        with self._meter.request(request) as measured:
+            try:
+                target, values = self._router.find(
+                    "GET" if request.method == "HEAD" else request.method, request.segments()
+                )
+                measured.route = target.template
+                if target.page is not None:
+                    await target.page(request, send)
+                    return
+                status, body = await self._answer(target, values, request)
+                measured.status = status
+                await respond(send, request, status, body)
+            except Refusal as refusal:
+                measured.status = refusal.status
+                await _refuse(send, request, refusal)
+            except ClientGone:
+                measured.status = 499
+            except Exception:
+                measured.status = 500
+                log.exception("request.failed", request=request.id, route=measured.route)
+                await _refuse(send, request, Failure())
+
+    async def _answer(self, target: Target, values: list[str], request: Request) -> tuple[int, bytes]:
+        route = target.route
+        assert route is not None
+        network = limits.network(request.address)
+        self._limits.take(("address", network), limits.STRANGERS)
+        org = await self._authenticator.organisation(request.only("orgid"))
+        person = await self._authenticator.person(org, _token(request), route.auth)
+        self._take(org, person, route, network)
+        shape = route.signature
+        asked = decoding.query(shape.query, request.query())
+        raw = await request.body() if route.writes else b""
+        sent = decoding.body(shape.body, raw, request.header("content-type"))
+        ctx = self._context(org, person, request_id=request.id, address=request.address)
+        arguments = shape.arguments(values, sent, asked)
+        key = request.only("idempotency-key") if route.writes and person is not None else None
+        if key is not None:
+            return await self._once(ctx, route, arguments, key, request, sent)
+        return route.status, msgspec.json.encode(await route.call(ctx, *arguments))
+
+    def _take(self, org: Organisation, person: Principal | None, route: Route, network: str) -> None:
+        if route.auth == "public" and route.writes:
+            self._limits.take(("sign-in", org.id, network), limits.SIGN_INS)
+        elif person is not None:
+            kind, rate = ("writes", limits.WRITES) if route.writes else ("reads", limits.READS)
+            self._limits.take((kind, org.id, person.id or person.session), rate)
+
+    async def _once(
+        self, ctx: Context, route: Route, arguments: list[Any], key: str, request: Request, sent: Any
+    ) -> tuple[int, bytes]:
+        """The effect and its answer once for this key, in one transaction with the key itself."""
+        if not 0 < len(key) <= LONGEST_KEY:
+            raise Invalid.field("idempotency-key", f"must have 1 to {LONGEST_KEY} characters")
+        path = request.path.removeprefix(b"/client")
+        mark = idempotency.fingerprint(request.method, path, request.scope["query_string"], msgspec.json.encode(sent))
+        async with self._store.transaction(lock_timeout_ms=IN_FLIGHT_MS) as db:
+            earlier = await idempotency.claim(db, org=ctx.org.id, person=ctx.me.id, key=key, mark=mark, now=ctx.now)
+            if earlier is not None:
+                return earlier.status, earlier.body
+            ctx.db = db
+            body = msgspec.json.encode(await route.call(ctx, *arguments))
+            await idempotency.store(db, org=ctx.org.id, person=ctx.me.id, key=key, status=route.status, body=body)
+            return route.status, body
+
+
+def mounted(tables: Iterable[Table]) -> Iterable[tuple[str, Route]]:
+    """Every route with every path it is served at, without the leading slash."""
+    for table in tables:
+        for route in table.routes:
+            if table.root:
+                yield route.path, route
+            else:
+                for prefix in PREFIXES:
+                    yield f"{prefix}/{route.path}", route
+
+
+def _token(request: Request) -> str | None:
+    """The token of the person who acts: where a service signs the request, that of the person it acts for."""
+    return bearer(request.only("x-client-authorization") or request.only("authorization"))
+
+
+async def _refuse(send: Send, request: Request, refusal: Refusal) -> None:
+    path = request.path.decode("ascii", errors="replace")[:2_048]
+    body = error_body(refusal, path, request.id)
+    await respond(send, request, refusal.status, body, headers=refusal.headers)
