@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from plaza.kernel.errors import Detail, Refusal
 
@@ -12,13 +14,13 @@ from plaza.kernel.errors import Detail, Refusal
 class ErrorBody(msgspec.Struct, rename="camel", omit_defaults=True):
     """A refusal on the wire: `error` is the status phrase, `message` for people, `reason` for programs."""
 
-    status_code: int
-    error: str
-    message: str
-    reason: str
-    path: str
-    request_id: str
-    details: Sequence[Detail] = ()
+    status_code: Annotated[int, Meta(ge=400, le=599)]
+    error: Annotated[str, Meta(max_length=50)]
+    message: Annotated[str, Meta(max_length=1_000)]
+    reason: Annotated[str, Meta(max_length=64)]
+    path: Annotated[str, Meta(max_length=2_048)]
+    request_id: Annotated[str, Meta(max_length=64)]
+    details: Annotated[Sequence[Detail], Meta(max_length=50)] = ()
 
 
 def error_body(refusal: Refusal, path: str, request_id: str) -> bytes:

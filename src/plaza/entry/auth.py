@@ -97,6 +97,10 @@ class Authenticator:
             self._tokens.popitem(last=False)
         return known
 
+    def people(self) -> set[tuple[int, int]]:
+        """(organisation, person) of every remembered token."""
+        return {(known.org, known.principal.id) for known in self._tokens.values() if known.principal.id}
+
     def forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
         """Drops the remembered tokens of a person, of a session, or of a whole organisation."""
         gone = [key for key, known in self._tokens.items() if known.org == org and _meant(known, person, session)]

@@ -23,8 +23,8 @@ from plaza.kernel.sql import Statement
 from plaza.store.postgres import Connected, Postgres, outages
 
 log = structlog.get_logger("plaza.relay")
-Deliver = Callable[[LiveEvent, msgspec.Raw], None]
-"""Hands one payload of one live event to the sockets of its audience, on every process."""
+Deliver = Callable[[LiveEvent, msgspec.Raw, int], None]
+"""Hands one payload of one live event, and its place in the log, to the sockets of its audience, on every process."""
 
 LOCK = 7_041_963
 BATCH = 500
@@ -182,7 +182,7 @@ class Relay:
             return
         for place, (event, shown) in enumerate(zip(events, payloads, strict=True), 1):
             for payload in shown:
-                self._deliver(event, with_cursor(payload, before + place))
+                self._deliver(event, with_cursor(payload, before + place), before + place)
 
 
 def _kind(item: Announced) -> str:

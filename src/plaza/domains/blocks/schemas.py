@@ -34,5 +34,5 @@ class Block(Record):
     target_info: PersonCard
     reason: Line | None
     reason_details: Paragraph | None
-    context: Annotated[dict[str, str | None], Meta(max_length=2)] | None
+    context: Annotated[dict[Literal["source", "messageId"], IdText | None], Meta(max_length=2)] | None
     created_at: Instant

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from plaza.domains.messages import live, service
 from plaza.domains.messages.schemas import Message, MessageWasDeleted, MessageWasRead, TypingFrom
 from plaza.domains.people import NoSuchPerson, Suspended
@@ -24,7 +22,7 @@ SENDING = (
 
 def sent(message: object) -> object:
     """The acknowledgement of `sendMessage`."""
-    return {"success": True, "message": msgspec.to_builtins(message)}
+    return {"success": True, "message": message}
 
 
 TABLE = Table(

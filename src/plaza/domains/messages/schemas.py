@@ -66,7 +66,7 @@ class Message(Record):
     to: Email
     content: Text
     content_type: ContentType
-    attachments: Annotated[list[dict[str, str | int]], Meta(max_length=MOST_ATTACHMENTS)]
+    attachments: Attachments
     reply_to: Id | None
     reply_preview: Quote | None
     client_id: ClientId | None

@@ -44,7 +44,7 @@ class Notification(Record):
     target: Id
     target_type: Name
     summary: Line
-    data: Annotated[dict[str, str], Meta(max_length=8)]
+    data: Annotated[dict[Name, Line], Meta(max_length=8)]
     group_key: Line
     read: bool
     read_at: Instant | None

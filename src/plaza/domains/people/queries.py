@@ -18,6 +18,14 @@ class PersonRow(msgspec.Struct, frozen=True):
     last_name: str
     image: str | None
     status: str
+    claimed_now: bool
+
+
+class Whose(msgspec.Struct, frozen=True):
+    """A person of some organisation."""
+
+    org: int
+    person: int
 
 
 _ROW = "p.id, p.email, p.subject, p.first_name, p.last_name, p.image, p.status"
@@ -37,10 +45,12 @@ _PROFILE = """
 BY_SUBJECT = Statement(
     "people.by_subject",
     PersonRow,
-    f"select {_ROW} from person p where p.org = :org and p.subject = :subject",
+    f"select {_ROW}, false from person p where p.org = :org and p.subject = :subject",
     hot=True,
 )
-BY_ID = Statement("people.by_id", PersonRow, f"select {_ROW} from person p where p.org = :org and p.id = :id", hot=True)
+BY_ID = Statement(
+    "people.by_id", PersonRow, f"select {_ROW}, false from person p where p.org = :org and p.id = :id", hot=True
+)
 ARRIVE = Statement(
     "people.arrive",
     PersonRow,
@@ -54,7 +64,7 @@ ARRIVE = Statement(
         last_name = coalesce(nullif(p.last_name, ''), :last_name),
         image = coalesce(p.image, :image)
     where p.subject is null or p.subject = p.email or p.subject = :subject
-    returning {_ROW}
+    returning {_ROW}, p.claimed_at = :now
     """,
 )
 INVITE = Statement(
@@ -93,7 +103,11 @@ SUSPEND = Statement(
 )
 SUSPENDED = Statement(
     "people.suspended",
-    int,
-    "select id from person where org = :org and id = any(:ids) and status <> 'active'",
-    hot=True,
+    Whose,
+    """
+    select p.org, p.id from person p
+    join unnest(:orgs::integer[], :ids::bigint[]) as given (org, id) on p.org = given.org and p.id = given.id
+    where p.status <> 'active'
+    """,
+    tenant=False,
 )

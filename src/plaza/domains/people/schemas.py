@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plaza.kernel.wire import Body, Email, Id, Instant, Line, Name, Record, Url
+from plaza.kernel.wire import Body, Email, Id, Instant, Name, Record, Url
 
 
 class PersonCard(Record):
@@ -64,6 +64,6 @@ class ProfileChanges(Body):
     first_name: Name | None = None
     last_name: Name | None = None
     image: Url | None = None
-    company: Line | None = None
-    job_title: Line | None = None
+    company: Name | None = None
+    job_title: Name | None = None
     community_profile: CommunityProfileChanges | None = None

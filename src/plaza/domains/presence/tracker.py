@@ -22,7 +22,7 @@ Person = tuple[int, int]
 Say = Callable[[Change, str], None]
 """Says `userOnline` or `userOffline` of somebody to the organisation, minus those who may not know."""
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.005
 """Arrivals and departures of so long are written as one statement each."""
 
 

@@ -1,0 +1,119 @@
+"""`plaza serve`: the server, with its private PostgreSQL where nobody names another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+import uvloop
+
+from plaza import __version__, process
+from plaza.cli.common import say, settings
+from plaza.kernel.errors import Refusal
+from plaza.settings import Settings
+from plaza.store.durability import check_durability
+from plaza.store.embedded import PrivatePostgres
+from plaza.store.migrate import MigrationError, migrate
+from plaza.store.trouble import Trouble
+from plaza.supervisor import Supervisor
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@click.command()
+@click.option("--host", metavar="HOST", help="The address to listen on (127.0.0.1).")
+@click.option("--port", type=int, metavar="PORT", help="The port to listen on (8000; 0: any free one).")
+@click.option("--data-dir", metavar="DIR", help="The data folder (./plaza-data).")
+@click.option("--database-url", metavar="URL", help="A PostgreSQL of your own instead of the private one.")
+@click.option("--workers", type=int, metavar="N", help="Processes (1); with more, sockets are WebSocket only.")
+def serve(**flags: object) -> None:
+    """Run the server until Ctrl-C."""
+    chosen = settings(**flags)
+    try:
+        uvloop.run(_serve(chosen))
+    except (Refusal, Trouble, MigrationError, OSError, asyncpg.PostgresError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _serve(chosen: Settings) -> None:
+    say(f"Plaza {__version__}   data {chosen.data_dir if chosen.database_url is None else 'in your PostgreSQL'}")
+    listener = listen(chosen.host, chosen.port)
+    async with _database(chosen) as url:
+        done = await migrate(url)
+        _row("schema", f"{done.applied} applied" if done.applied else "up to date", done.seconds)
+        port = listener.getsockname()[1]
+        chosen = msgspec.structs.replace(chosen, port=port)
+
+        def ready() -> None:
+            _welcome(chosen)
+
+        if chosen.workers > 1:
+            await Supervisor(chosen, url, listener).run(ready)
+        else:
+            await process.serve(chosen, url, listener, ready)
+    say("Stopped.")
+
+
+@contextlib.asynccontextmanager
+async def _database(chosen: Settings) -> AsyncIterator[str]:
+    """The store's URL, once it is known to keep its word."""
+    if chosen.database_url is not None:
+        await _check(chosen.database_url)
+        yield chosen.database_url
+        return
+    private = PrivatePostgres(Path(chosen.data_dir), chosen.postgres)
+    started = await private.start()
+    _row(f"PostgreSQL {started.version}", started.how, started.seconds, "private socket")
+    watching = asyncio.create_task(private.watch())
+    try:
+        yield started.url
+    finally:
+        watching.cancel()
+        await private.stop()
+
+
+async def _check(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await check_durability(connection)
+        version = connection.get_server_version()
+        if version.major < 15:
+            raise Trouble(f"PostgreSQL {version.major} is too old: Plaza needs 15 or newer.")
+        _row(f"PostgreSQL {version.major}.{version.minor}", "reached", 0.0, "yours")
+    finally:
+        await connection.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before anything else is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Trouble(f"Port {port} on {host} cannot be had: {error.strerror}. Choose another with --port.") from error
+    listener.listen(process.BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _row(what: str, how: str, seconds: float, more: str = "") -> None:
+    say(f"  {what + ' ':.<22} {how:<11} {seconds:4.1f} s   {more}".rstrip())
+
+
+def _welcome(chosen: Settings) -> None:
+    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
+    base = f"http://{host}:{chosen.port}"
+    say(f"\n  API        {base}/docs        OpenAPI 3.1 at /openapi.json")
+    say(f"  Sockets    {base}/community-chat" + ("   WebSocket only" if chosen.workers > 1 else ""))
+    say("\n  Token      plaza token alice@demo.test --org demo          Stop: Ctrl-C")
+    sys.stderr.flush()

@@ -1,0 +1,61 @@
+"""What the processes of a server tell each other over the bus, and what each then does with its own sockets."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plaza.kernel.ports import Bus
+
+
+class Emit(msgspec.Struct, tag="emit", frozen=True, array_like=True):
+    """An event for the sockets of a room, `but` for those in some rooms; made once, sent to every process once."""
+
+    room: str
+    event: str
+    data: msgspec.Raw
+    but: list[str] = []
+    volatile: bool = False
+    position: int = 0
+    """The place in the log of events that are kept."""
+
+
+class Forget(msgspec.Struct, tag="forget", frozen=True, array_like=True):
+    """Tokens of a person, a session or an organisation that hold no longer."""
+
+    org: int
+    person: int | None = None
+    session: int | None = None
+
+
+class Wake(msgspec.Struct, tag="wake", frozen=True, array_like=True):
+    """There are facts in the outbox."""
+
+
+Word = Emit | Forget | Wake
+_DECODER = msgspec.json.Decoder(Word)
+
+
+def say(bus: Bus, word: Word) -> None:
+    """Tells every process, this one included."""
+    bus.publish(msgspec.json.encode(word))
+
+
+def understand(message: bytes) -> Word:
+    """What a message says."""
+    word: Word = _DECODER.decode(message)
+    return word
+
+
+def person_room(org: int, person: int) -> str:
+    """The room of a person's sockets; every room's name carries the organisation."""
+    return f"{org}/u/{person}"
+
+
+def org_room(org: int) -> str:
+    """The room of everybody of an organisation."""
+    return str(org)
+
+
+def socket_room(socket_id: str) -> str:
+    """The room of one socket, so that its own echo can leave it out."""
+    return f"s/{socket_id}"

@@ -1,0 +1,254 @@
+"""The gateway: Socket.IO namespace /community-chat — handshake, rooms, the event table (contract, section 2)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from plaza.entry import decoding, limits
+from plaza.entry.answers import error_body, refused
+from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer
+from plaza.entry.circular import Emit, org_room, person_room, socket_room
+from plaza.entry.http import Request, Send, respond
+from plaza.entry.limits import Limits
+from plaza.entry.metrics import Meter
+from plaza.entry.rest import Failure, NewContext
+from plaza.entry.sockets import FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
+from plaza.kernel.context import Organisation, Principal
+from plaza.kernel.errors import Forbidden, Invalid, Refusal, Unauthenticated
+from plaza.kernel.routes import Event, Table
+from plaza.kernel.wire import Body
+from plaza.realtime import Refused, Server, Socket
+
+log = structlog.get_logger("plaza.gateway")
+NAMESPACE = "/community-chat"
+MOST_SOCKETS = 10
+"""Open sockets of one person."""
+QUIET_SECONDS = 1.0
+
+
+class UnknownEvent(Invalid):
+    """No event of this name."""
+
+    reason = "event.unknown"
+    message = "There is no such event."
+
+
+class TooManySockets(Forbidden):
+    """The person has as many sockets open as one may have."""
+
+    reason = "socket.too_many"
+    message = f"You have {MOST_SOCKETS} connections open already; close one first."
+
+
+class OtherPerson(Forbidden):
+    """A fresh token for an open socket must be of the same person."""
+
+    reason = "auth.other_person"
+    message = "The token belongs to somebody else."
+
+
+@dataclass(slots=True)
+class Session:
+    """What the gateway knows of a socket."""
+
+    slug: str
+    org: Organisation
+    token: str
+    principal: Principal
+    expires: int
+    quiet: dict[str, float] = field(default_factory=dict)
+
+
+Present = Callable[[int, int], Awaitable[None]]
+Gone = Callable[[int, int], None]
+
+
+class Gateway:
+    """Implements `plaza.realtime.Namespace` over the event tables of the domains."""
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        authenticator: Authenticator,
+        context: NewContext,
+        allow: Limits,
+        meter: Meter,
+    ) -> None:
+        self._events = {event.name: event for table in tables for event in table.events}
+        self._authenticator = authenticator
+        self._context = context
+        self._limits = allow
+        self._meter = meter
+        self.server: Server
+        self.arrived: Present
+        self.left: Gone
+        self.replay: Callable[[Socket, Session, Since], Awaitable[Replayed]]
+        self.position = 0
+        """The newest place in the log that this process has heard of."""
+
+    async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
+        """Lets a person in, or says why not: the client sees `connect_error` with `data {code, message}`."""
+        try:
+            session = await self._enter(socket, auth)
+        except Refusal as refusal:
+            raise Refused(str(refusal), {"code": refusal.reason, "message": str(refusal)}) from refusal
+        except Exception as error:
+            log.exception("connect.failed")
+            raise Refused(Failure.message, {"code": Failure.reason, "message": Failure.message}) from error
+        socket.data = session
+        self._meter.sockets.inc()
+        org, person = session.org.id, session.principal.id
+        socket.enter(socket_room(socket.id))
+        socket.enter(person_room(org, person))
+        socket.enter(org_room(org))
+        await self.arrived(org, person)
+        socket.emit("authenticate", Welcome(True, _someone(session.principal), str(self.position)))
+
+    async def _enter(self, socket: Socket, auth: dict[str, Any] | None) -> Session:
+        given = decoding.payload(Handshake, _known(auth))
+        assert given is not None
+        slug = given.org_id or socket.headers.get("orgid")
+        token = bearer(given.token or socket.headers.get("authorization"))
+        org = await self._authenticator.organisation(slug)
+        if token is None:
+            raise Unauthenticated
+        remembered = await self._authenticator.remembered(org, token)
+        principal = remembered.principal
+        if not principal.id:
+            raise Unverified
+        if len(self.server.sockets(NAMESPACE, person_room(org.id, principal.id))) >= MOST_SOCKETS:
+            raise TooManySockets
+        return Session(org.slug, org, token, principal, remembered.expires)
+
+    async def disconnected(self, socket: Socket, reason: str) -> None:
+        """Counts a socket out."""
+        session: Session = socket.data
+        self._meter.sockets.dec()
+        self.left(session.org.id, session.principal.id)
+        log.info("socket.closed", reason=reason)
+
+    async def event(self, socket: Socket, event: str, args: list[Any]) -> Sequence[object] | None:
+        """One event of a client: the use case's answer, or the refusal, as the acknowledgement."""
+        known = event in self._events or event in ("authenticate", "sync")
+        try:
+            answer = await self._answer(socket, event, args)
+            self._meter.event(event, "done")
+            return [answer]
+        except Refusal as refusal:
+            self._meter.event(event if known else "unknown", "refused")
+            refusal_ = refusal
+        except Exception:
+            self._meter.event(event, "failed")
+            log.exception("event.failed", event=event)
+            refusal_ = Failure()
+        return self._refuse(socket, event, refusal_)
+
+    async def _answer(self, socket: Socket, event: str, args: list[Any]) -> object:
+        session: Session = socket.data
+        self._limits.take(("events", session.org.id, session.principal.id), limits.EVENTS)
+        if len(args) > 1:
+            raise Invalid("An event takes one argument.")
+        given = args[0] if args else None
+        if event == "authenticate":
+            return await self._renew(session, decoding.payload(FreshToken, given))
+        await self._still(session)
+        if event == "sync":
+            return await self.replay(socket, session, decoding.payload(Since, given) or Since())
+        found = self._events.get(event)
+        if found is None:
+            raise UnknownEvent
+        return await self._call(socket, session, found, decoding.payload(found.signature.body, given))
+
+    async def _call(self, socket: Socket, session: Session, event: Event, payload: Body | None) -> object:
+        if event.quiet is not None and _too_soon(session.quiet, event.quiet(payload)):
+            return {"success": True}
+        ctx = self._context(session.org, session.principal, address=socket.address, origin=socket.id)
+        return event.reply(await event.call(ctx, *event.signature.arguments((), payload, None)))
+
+    async def _still(self, session: Session) -> None:
+        """The person may still speak: a matter of the store, not of the token (contract, decision 35)."""
+        session.org = await self._authenticator.organisation(session.slug)
+        session.principal = (await self._authenticator.remembered(session.org, session.token)).principal
+
+    async def _renew(self, session: Session, fresh: FreshToken | None) -> object:
+        """Goes on with a fresh token of the same person; the socket stays."""
+        assert fresh is not None
+        token = bearer(fresh.token)
+        if token is None:
+            raise Unauthenticated
+        remembered: Remembered = await self._authenticator.remembered(session.org, token)
+        if remembered.principal.id != session.principal.id:
+            raise OtherPerson
+        session.token, session.expires = token, remembered.expires
+        return {"success": True}
+
+    def _refuse(self, socket: Socket, event: str, refusal: Refusal) -> Sequence[object] | None:
+        answer = refused(refusal)
+        if not socket.asked:
+            socket.emit("error", Trouble(event[:200], refusal.reason, str(refusal)))
+            socket.emit("exception", {"status": "error", "message": str(refusal)})
+        if isinstance(refusal, OtherPerson | Unauthenticated):
+            self.server.run(_part(socket, refusal.reason))
+        return [answer]
+
+    def emit(self, word: Emit) -> None:
+        """Says something to the sockets of this process."""
+        self.position = max(self.position, word.position)
+        self.server.emit(NAMESPACE, word.room, word.event, word.data, but=word.but, volatile=word.volatile)
+
+    def cut(self, org: int, *, person: int | None = None, session: int | None = None, reason: str = "revoked") -> None:
+        """Disconnects the sockets whose right has ended."""
+        room = org_room(org) if person is None else person_room(org, person)
+        for socket in self.server.sockets(NAMESPACE, room):
+            if session is None or socket.data.principal.session == session:
+                socket.disconnect(reason)
+
+    def expire(self, present: float) -> None:
+        """Says `token_expired` to the sockets whose token's time is over, and disconnects them."""
+        for socket in self.server.sockets(NAMESPACE):
+            if socket.data is not None and socket.data.expires <= present:
+                socket.emit("token_expired", Notice("auth.token_expired", "The token has expired."))
+                socket.disconnect("token_expired")
+
+
+class PollingRefused(Invalid):
+    """Long-polling, where several workers share the port and a poll may reach the wrong one."""
+
+    reason = "socket.websocket_only"
+    message = "This server runs several workers: connect with transports: ['websocket']."
+
+
+async def refuse_polling(request: Request, send: Send) -> None:
+    """Answers a long-polling request of a server that cannot take it, in words."""
+    refusal = PollingRefused()
+    body = error_body(refusal, "/socket.io/", request.id)
+    await respond(send, request, refusal.status, body, headers={"Access-Control-Allow-Origin": "*"})
+
+
+async def _part(socket: Socket, reason: str) -> None:
+    """Runs after the acknowledgement has been sent."""
+    socket.disconnect(reason)
+
+
+def _known(auth: dict[str, Any] | None) -> dict[str, Any]:
+    """The parts of an auth payload that are ours; clients may send more."""
+    return {name: value for name, value in (auth or {}).items() if name in ("token", "orgId")}
+
+
+def _someone(principal: Principal) -> Someone:
+    return Someone(str(principal.id), principal.email or "")
+
+
+def _too_soon(quiet: dict[str, float], target: str) -> bool:
+    now = time.monotonic()
+    if now - quiet.get(target, float("-inf")) < QUIET_SECONDS:
+        return True
+    if len(quiet) > 100:
+        quiet.clear()
+    quiet[target] = now
+    return False

@@ -1,0 +1,100 @@
+"""Settings: one frozen struct from flags, `PLAZA_*` variables, `plaza.toml` and safe defaults, in that order."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator may decide; every default is safe to run."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    data_dir: str = "./plaza-data"
+    database_url: str | None = None
+    """A PostgreSQL of your own (15 or newer); without one Plaza runs a private one in `data_dir`."""
+    postgres: Literal["auto", "machine", "wheel"] = "auto"
+    """Whose binaries the private PostgreSQL runs: found on the machine, else those of the wheel."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    pool_size: Annotated[int, Meta(ge=2, le=100)] = 10
+    rate_limits: Literal["on", "off"] = "on"
+    cors_origins: list[str] = []
+    """Origins of browsers that may call the API and open sockets; `*` for any (tokens are never in cookies)."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    smtp_url: str | None = None
+    """Where mail goes: smtp://user:password@host:port or smtps://…; without it mail stays at /outbox."""
+    mail_from: str = "Plaza <plaza@localhost>"
+    public_url: str | None = None
+    """The address at which people reach this server, for links in mail."""
+
+
+class SettingsError(Exception):
+    """A setting that is unknown or wrong; the text says which, and where it came from."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A setting's value and where it came from."""
+
+    name: str
+    value: object
+    source: str
+
+
+SECRET = frozenset({"database_url", "smtp_url"})
+
+
+def load(flags: Mapping[str, object], environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force; `SettingsError` names a wrong one."""
+    values: dict[str, Any] = {}
+    for source, given in _sources(flags, environment):
+        for name, value in given.items():
+            try:
+                part = msgspec.convert({name: _listed(name, value)}, Settings, strict=False)
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{name} ({source}): {error}") from error
+            values[name] = getattr(part, name)
+    return Settings(**values)
+
+
+def origins(flags: Mapping[str, object], environment: Mapping[str, str] = os.environ) -> list[Origin]:
+    """Every setting with its source; secrets are not shown."""
+    sources = {name: source for source, given in _sources(flags, environment) for name in given}
+    settings = load(flags, environment)
+    return [
+        Origin(
+            name,
+            "•••" if name in SECRET and getattr(settings, name) else getattr(settings, name),
+            sources.get(name, "default"),
+        )
+        for name in Settings.__struct_fields__
+    ]
+
+
+def _sources(flags: Mapping[str, object], environment: Mapping[str, str]) -> list[tuple[str, Mapping[str, object]]]:
+    """The weakest first."""
+    file = Path(environment.get("PLAZA_CONFIG", "plaza.toml"))
+    try:
+        written = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise SettingsError(f"{file.name}: {error}") from error
+    named = {
+        name: environment[variable]
+        for name in Settings.__struct_fields__
+        if environment.get(variable := f"PLAZA_{name.upper()}")
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
+    return [(file.name, written), ("environment", named), ("flag", given)]
+
+
+def _listed(name: str, value: object) -> object:
+    """Origins may be written with commas between them."""
+    if name == "cors_origins" and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
