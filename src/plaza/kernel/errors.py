@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 
 class Detail(msgspec.Struct, frozen=True):
     """One bad field of a request: its name as the client wrote it, and what is wrong with it."""
 
-    field: str
-    message: str
+    field: Annotated[str, Meta(max_length=200)]
+    message: Annotated[str, Meta(max_length=500)]
 
 
 class Refusal(Exception):  # noqa: N818 — a refusal is an answer, not a failure of the server
