@@ -1,0 +1,62 @@
+"""`python -m bench [scenario ...]`: runs scenarios one after the other, prints their tables, writes their results."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from bench import direct_messages, footprint
+from bench.options import Options
+from bench.report import Report, show, write
+from bench.servers import ROOT
+
+SCENARIOS: dict[str, Callable[[Options], Awaitable[Report]]] = {
+    "footprint": footprint.run,
+    "direct-messages": direct_messages.run,
+}
+LONGEST_SECONDS = 1800
+"""No scenario may last longer, whatever it was told."""
+
+
+def main() -> None:
+    """Runs what the command line names; every scenario when it names none."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    default = Options()
+    parser.add_argument("scenario", nargs="*", help=f"{', '.join(SCENARIOS)} (all)")
+    parser.add_argument(
+        "--rounds", type=int, default=default.rounds, help="of each side and number of senders (%(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=default.seconds, help="measured of a round (%(default)s)")
+    parser.add_argument("--senders", type=int, nargs="+", default=default.senders, help="at once (%(default)s)")
+    parser.add_argument("--starts", type=int, default=default.starts, help="of the footprint (%(default)s)")
+    parser.add_argument(
+        "--postgres", choices=("server", "load", "free"), default=default.postgres, help="its core (%(default)s)"
+    )
+    parser.add_argument("--node", help="the Node that runs the peer (the machine's)")
+    parser.add_argument("--folder", type=Path, help="where data folders are made (the system's for temporary files)")
+    parser.add_argument("--dry", action="store_true", help="write no results")
+    given = vars(parser.parse_args())
+    names, dry = given.pop("scenario") or list(SCENARIOS), given.pop("dry")
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        parser.error(f"no scenario is called {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
+    options = Options(**given | {"senders": tuple(given["senders"])})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for name in names:
+            report = runner.run(asyncio.wait_for(_run(name, options), LONGEST_SECONDS))
+            show(report, Console())
+            if not dry:
+                print(f"written: {write(report).relative_to(ROOT)}", file=sys.stderr)
+
+
+async def _run(name: str, options: Options) -> Report:
+    return await SCENARIOS[name](options)
+
+
+if __name__ == "__main__":
+    main()
