@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from plaza.kernel.routes import Push, Table
 from plaza.kernel.wire import Body, Count, Email, Id, IdText, Line, Record
+
+Token = Annotated[
+    str, Meta(min_length=1, max_length=8_192, description="A JSON Web Token; `Bearer ` before it does no harm.")
+]
 
 
 class Since(Body):
@@ -28,14 +36,14 @@ class Replayed(Record):
 class Handshake(Body):
     """The auth payload of a connection: the token, and the organisation that it belongs to."""
 
-    token: str | None = None
-    org_id: str | None = None
+    token: Token | None = None
+    org_id: Line | None = None
 
 
 class FreshToken(Body):
     """A token to go on with."""
 
-    token: str
+    token: Token
 
 
 class Someone(Record):

@@ -7,6 +7,7 @@ from plaza.domains.messages.schemas import Message, MessageWasDeleted, MessageWa
 from plaza.domains.people import NoSuchPerson, Suspended
 from plaza.kernel.errors import Mismatch
 from plaza.kernel.routes import Event, Push, Route, Table
+from plaza.kernel.wire import Record
 
 SENDING = (
     service.EmptyMessage,
@@ -20,9 +21,16 @@ SENDING = (
 )
 
 
-def sent(message: object) -> object:
+class Sent(Record):
+    """The message, as it was stored."""
+
+    success: bool
+    message: Message
+
+
+def sent(message: Message) -> Sent:
     """The acknowledgement of `sendMessage`."""
-    return {"success": True, "message": message}
+    return Sent(True, message)
 
 
 TABLE = Table(

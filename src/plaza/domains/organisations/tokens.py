@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,7 @@ ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 Role = Literal["customer", "staff", "admin"]
 KeySet = Callable[[str], Awaitable[Sequence[Any]]]
 """Fetches the keys that an address publishes, as PyJWK objects; remembers them for a while."""
+_URL = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
 class InvalidToken(Unauthenticated):
@@ -182,7 +184,7 @@ def _claims(payload: _Payload) -> Claims:
         expires=int(payload.exp),
         role=payload.role,
         name=payload.name,
-        picture=payload.picture if (payload.picture or "").lower().startswith(("http://", "https://")) else None,
+        picture=payload.picture if _URL.fullmatch(payload.picture or "") else None,
         session=int(payload.sid) if payload.sid is not None and payload.sid.isdigit() else None,
     )
 
