@@ -1,4 +1,4 @@
-"""Blocks: two people who do not want to meet; the rule itself is `kernel/policies.blocked`.
+"""Blocks: two people who do not want to meet; neither sees or reaches the other, groups excepted.
 
-Table: `block`.
+Table: `block`. The rule itself is `kernel/policies.blocked`.
 """

@@ -1,0 +1,130 @@
+"""The socket events of the document, under `x-socket-events`: what clients emit, and what the server emits."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from plaza.entry.gateway import NAMESPACE
+from plaza.entry.openapi_schemas import Schema, Schemas
+from plaza.entry.sockets import FreshToken, Handshake, Replayed, Since
+from plaza.kernel.errors import Detail, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
+from plaza.kernel.routes import Event, Table, succeeded
+from plaza.kernel.wire import Body, Ok
+
+
+class EventRefusal(msgspec.Struct):
+    """The acknowledgement of an event that was refused: `error` for people, `code` for programs."""
+
+    success: bool
+    error: Annotated[str, Meta(max_length=1_000)]
+    code: Annotated[str, Meta(max_length=64)]
+    details: Annotated[Sequence[Detail], Meta(max_length=50)] = ()
+
+
+class Spoken(NamedTuple):
+    """An event that clients emit, as the document shows it."""
+
+    name: str
+    tag: str
+    summary: str
+    payload: type[Body] | None
+    answer: Any
+    merged: bool
+    """Whether the acknowledgement is the answer's fields beside `success`."""
+    errors: tuple[type[Refusal], ...] = ()
+
+
+OWN = (
+    Spoken(
+        "sync",
+        "sockets",
+        "Replay what you missed since a cursor, as the events themselves; the acknowledgement comes after them.",
+        Since,
+        Replayed,
+        merged=False,
+    ),
+    Spoken(
+        "authenticate",
+        "sockets",
+        "Go on with a fresh token of the same person; the socket stays open.",
+        FreshToken,
+        Ok,
+        merged=False,
+    ),
+)
+"""What the gateway itself answers."""
+
+
+def spoken(tables: Iterable[Table]) -> list[Spoken]:
+    """Every event that clients emit."""
+    return [*(_spoken(table, event) for table in tables for event in table.events), *OWN]
+
+
+def _spoken(table: Table, event: Event) -> Spoken:
+    shape = event.signature
+    merged = event.reply is succeeded
+    answer = shape.returns if merged else typing.get_type_hints(event.reply).get("return", shape.returns)
+    return Spoken(event.name, table.name, shape.summary, shape.body, answer, merged, event.errors)
+
+
+def asked(tables: Iterable[Table]) -> list[Any]:
+    """The shapes that clients send."""
+    return [Handshake, *(event.payload for event in spoken(tables) if event.payload is not None)]
+
+
+def answered(tables: Sequence[Table]) -> list[Any]:
+    """The shapes that the server sends."""
+    return [*(event.answer for event in spoken(tables)), *(push.payload for table in tables for push in table.pushes)]
+
+
+def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[type[Refusal]]) -> dict[str, Any]:
+    """The value of `x-socket-events`."""
+    always = (Invalid, Unauthenticated, TooMany, Unavailable, *admission)
+    return {
+        "namespace": NAMESPACE,
+        "path": "/socket.io/",
+        "protocol": "Socket.IO 5 over Engine.IO 4",
+        "handshake": {
+            "auth": schemas.of(Handshake),
+            "refused": "The client sees `connect_error`; its `data` is `{code, message}`.",
+        },
+        "refusal": schemas.of(EventRefusal),
+        "client": [_client(event, schemas, always) for event in spoken(tables)],
+        "server": [
+            {
+                "name": push.name,
+                "tag": table.name,
+                "summary": schemas.component(push.payload).get("description", ""),
+                "audience": push.audience,
+                "payload": schemas.of(push.payload),
+            }
+            for table in tables
+            for push in table.pushes
+        ],
+    }
+
+
+def _client(event: Spoken, schemas: Schemas, always: Iterable[type[Refusal]]) -> dict[str, Any]:
+    reasons = dict.fromkeys(refusal.reason for refusal in (*event.errors, *always))
+    return {
+        "name": event.name,
+        "tag": event.tag,
+        "summary": event.summary,
+        "payload": {"type": "null"} if event.payload is None else schemas.of(event.payload),
+        "acknowledgement": _merged(event.answer, schemas) if event.merged else schemas.of(event.answer),
+        "refusals": list(reasons),
+    }
+
+
+def _merged(answer: Any, schemas: Schemas) -> Schema:
+    """The fields of a record beside `success`."""
+    record = schemas.component(answer)
+    if "success" in record["properties"]:
+        return schemas.of(answer)
+    properties = {"success": {"const": True}, **record["properties"]}
+    return {**record, "properties": properties, "required": list(properties)}
