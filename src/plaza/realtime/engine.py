@@ -1,0 +1,153 @@
+"""Engine.IO 4: the sessions of this process, their timers, and who may open one."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from plaza.realtime import endings
+from plaza.realtime.deadlines import Deadlines
+from plaza.realtime.farewells import Farewells
+from plaza.realtime.gate import Gate
+from plaza.realtime.options import Options
+from plaza.realtime.outbox import Outbox
+from plaza.realtime.polling import Polling
+from plaza.realtime.session import Link, Receiver, Session
+from plaza.realtime.websocket import WebSocket
+
+
+class Parting(Protocol):
+    """A link that was told to close and may not answer."""
+
+    def abort(self) -> None:
+        """Cut it."""
+        ...
+
+
+class Engine:
+    """Sessions by id; `opened` makes the receiver of each new one."""
+
+    def __init__(self, options: Options, clock: Callable[[], float], opened: Callable[[Session], Receiver]) -> None:
+        self.options = options
+        self.clock = clock
+        self.refusing = True
+        self.sessions: dict[str, Session] = {}
+        self.outbox = Outbox(options.slice, options.queue_events)
+        self.gate = Gate(options.max_handshakes, options.per_address)
+        self.partings: Deadlines[Parting] = Deadlines(options.close_timeout)
+        self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
+        self.farewells = Farewells(options.connect_timeout)
+        self._opened = opened
+        self._pings: Deadlines[Session] = Deadlines(options.ping_interval)
+        self._pongs: Deadlines[Session] = Deadlines(options.ping_timeout)
+        self._outside: Deadlines[Session] = Deadlines(options.connect_timeout)
+        self._tick = min(0.1, options.ping_interval / 50, options.ping_timeout / 50, options.connect_timeout / 50)
+        self._timer: asyncio.TimerHandle | None = None
+        self.websocket_protocol: Any = partial(WebSocket, self)
+        self.polling = Polling(self)
+
+    def start(self) -> None:
+        """Open for clients; needs the running loop."""
+        self.refusing = False
+        self._sweep()
+
+    def stop(self) -> None:
+        """Stop the timers, cut what is still parting."""
+        self.refusing = True
+        for late, _ in (*self.partings.take(math.inf), *self.upgrades.take(math.inf)):
+            late.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def drain(self, over: float) -> None:
+        """End every session as `going_away`, in random order over so many seconds, and let the links part."""
+        left = list(self.sessions.values())
+        random.shuffle(left)
+        pause = 0.05
+        share = max(1, math.ceil(len(left) * pause / over)) if over > 0 else len(left)
+        while left:
+            for session in left[:share]:
+                session.end(endings.GOING)
+            del left[:share]
+            await asyncio.sleep(pause if left else 0)
+        for _ in range(math.ceil(self.options.close_timeout / 0.01) + 1):
+            if not self.partings:
+                return
+            await asyncio.sleep(0.01)
+
+    def open(self, link: Link, address: str, headers: Mapping[str, str]) -> Session:
+        """A new session on a link; its open packet is the link's to write."""
+        session = Session(self, link, address, headers)
+        now = self.clock()
+        self.sessions[session.id] = session
+        self._pings.start(session, now)
+        self._outside.start(session, now)
+        self.gate.arrive(session, now)
+        session.receiver = self._opened(session)
+        return session
+
+    def settle(self, session: Session) -> None:
+        """Its client is inside a namespace now."""
+        self._outside.stop(session)
+        self.gate.leave(session)
+
+    def unsettle(self, session: Session) -> None:
+        """Its client is outside every namespace again, for `connect_timeout` at most."""
+        if not session.ended:
+            self._outside.start(session, self.clock())
+
+    def find(self, sid: str) -> Session | None:
+        """A living session; one whose answer to a ping is overdue is ended here, not a tick later."""
+        session = self.sessions.get(sid)
+        if session is None:
+            return None
+        due = self._pongs.due(session)
+        if due is not None and due <= self.clock():
+            self._overdue(session)
+        return None if session.ended else session
+
+    def alive(self, session: Session) -> None:
+        """Its client answered a ping."""
+        if self._pongs.stop(session):
+            self._pings.start(session, self.clock())
+
+    def part(self, link: Parting) -> None:
+        """Cut a link unless its client lets go within `close_timeout`."""
+        if self._timer is None:
+            link.abort()
+        else:
+            self.partings.start(link, self.clock())
+
+    def forget(self, session: Session) -> None:
+        """It is over."""
+        del self.sessions[session.id]
+        self._pings.stop(session)
+        self._pongs.stop(session)
+        self.settle(session)
+
+    def _sweep(self) -> None:
+        now = self.clock()
+        self.gate.sweep(now)
+        self.farewells.sweep(now)
+        for session, due in self._pings.take(now):
+            # A sweep that is a tick late must not shorten or lengthen the client's time.
+            self._pongs.start(session, max(due, now - self._tick))
+            session.ping()
+        for session, _ in self._pongs.take(now):
+            self._overdue(session)
+        for session, _ in self._outside.take(now):
+            session.end(endings.CONNECT_TIMEOUT)
+        for late, _ in (*self.partings.take(now), *self.upgrades.take(now)):
+            late.abort()
+        self._timer = asyncio.get_running_loop().call_later(self._tick, self._sweep)
+
+    def _overdue(self, session: Session) -> None:
+        if session.paused:  # its answer may lie in what we do not read
+            self._pongs.start(session, self.clock())
+        else:
+            session.end(endings.PING_TIMEOUT)

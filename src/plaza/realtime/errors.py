@@ -1,0 +1,19 @@
+"""What goes wrong here: a namespace that refuses a client, and a client that breaks a protocol."""
+
+
+class Refused(Exception):  # noqa: N818 - errors say what is wrong
+    """A namespace does not let a client in; it reads message and data in its `connect_error`."""
+
+    def __init__(self, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class Violation(Exception):  # noqa: N818 - errors say what is wrong
+    """Bytes that no well-behaved client sends; code is the WebSocket close code, reason at most 123 bytes."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}")
+        self.code = code
+        self.reason = reason

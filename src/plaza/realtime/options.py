@@ -1,0 +1,42 @@
+"""What the server may be told; every default is safe to run behind nothing."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits and times of one server; times in seconds, sizes in bytes."""
+
+    path: str = "/socket.io/"
+    ping_interval: float = 25.0
+    ping_timeout: float = 20.0
+    connect_timeout: float = 10.0
+    """How long a client may stay outside every namespace, or take over its upgrade to WebSocket."""
+    close_timeout: float = 0.5
+    """How long a closed WebSocket may take to answer the close frame before it is cut."""
+    max_payload: int = 65_536
+    """Of one message, its fragments joined, and of one long-polling request."""
+    queue_events: int = 256
+    queue_bytes: int = 1_048_576
+    """What one client may leave unread before it is closed as `slow_consumer`; half of it for volatile events."""
+    kernel_bytes: int = 131_072
+    """The kernel's send buffer of a WebSocket (0: the system's); left to grow it hides a slow client in megabytes."""
+    inbound_events: int = 64
+    """What one client may have waiting for its handlers before it is no longer read from."""
+    origins: tuple[str, ...] | None = None
+    """Origins that browsers may come from, as they write them (`https://shop.example`); None for any."""
+    originless: bool = False
+    """With `origins`: whether clients without an Origin (not browsers) come in."""
+    max_handshakes: int = 200
+    """Clients on their way in at once, the others get 503."""
+    per_address: int = 50
+    """Clients of one address outside every namespace, the others get 429."""
+    retry_after: int = 2
+    """Seconds in the `Retry-After` of those."""
+    slice: int = 256
+    """A room of more sockets is written in slices of this many, with other work in between."""
+    address: Callable[[str, Mapping[str, str]], str] | None = None
+    """The client's address from the peer's and the headers; for those who trust a proxy. None: the peer's."""
+    admit: Callable[[str], int | None] | None = None
+    """Asked with the address before a handshake: None lets in, a number of seconds answers 429."""

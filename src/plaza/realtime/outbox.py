@@ -1,0 +1,90 @@
+"""What is to be written: one append per delivery now, one write per socket and loop tick later."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from typing import Protocol
+
+
+class Outlet(Protocol):
+    """Where a socket's frames go; not blocked with a queue means: the outbox knows and will flush it."""
+
+    queue: list[bytes]
+    blocked: bool
+    urgent: bool
+
+    def hold(self, frame: bytes, volatile: bool) -> None:
+        """Keep a frame for an outlet that is blocked, within its limits."""
+        ...
+
+    def flush(self) -> None:
+        """Write what is queued unless blocked."""
+        ...
+
+
+class Addressee(Protocol):
+    """Whoever reads at an outlet."""
+
+    outlet: Outlet
+
+
+class Outbox:
+    """Queues frames for many outlets; those of large rooms are written in slices, behind everything direct."""
+
+    def __init__(self, slice_: int, most: int) -> None:
+        self._slice = slice_
+        self._most = most
+        self._direct: list[Outlet] = []
+        self._bulk: deque[Outlet] = deque()
+        self._scheduled = False
+
+    def one(self, outlet: Outlet, frame: bytes, volatile: bool = False) -> None:
+        """Queue a frame for one outlet."""
+        if self._held(outlet, frame, volatile):
+            return
+        outlet.queue.append(frame)
+        if not outlet.urgent:
+            outlet.urgent = True
+            self._direct.append(outlet)
+            self._wake()
+
+    def many(self, addressees: Collection[Addressee], frame: bytes, volatile: bool = False) -> None:
+        """Queue one frame for all of them; the cost of a delivery is this loop's body and a share of one write."""
+        if len(addressees) <= self._slice:
+            for addressee in addressees:
+                self.one(addressee.outlet, frame, volatile)
+            return
+        most, bulk = self._most, self._bulk
+        for addressee in addressees:
+            outlet = addressee.outlet
+            queue = outlet.queue
+            if (outlet.blocked or len(queue) >= most) and self._held(outlet, frame, volatile):
+                continue
+            if not queue:
+                bulk.append(outlet)
+            queue.append(frame)
+        self._wake()
+
+    def _held(self, outlet: Outlet, frame: bytes, volatile: bool) -> bool:
+        if len(outlet.queue) >= self._most:
+            outlet.flush()  # many events in one tick are no sign of a slow client
+        if outlet.blocked:
+            outlet.hold(frame, volatile)
+        return outlet.blocked
+
+    def _wake(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        direct, self._direct = self._direct, []
+        for outlet in direct:
+            outlet.urgent = False
+            outlet.flush()
+        bulk = self._bulk
+        for _ in range(min(self._slice, len(bulk))):
+            bulk.popleft().flush()
+        if bulk:
+            self._wake()

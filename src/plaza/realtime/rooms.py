@@ -1,0 +1,40 @@
+"""Who is in which room of one namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plaza.realtime.sockets import Socket
+
+
+class Rooms:
+    """The sockets of a namespace and of each of its rooms; an empty room does not exist."""
+
+    def __init__(self) -> None:
+        self.everyone: set[Socket] = set()
+        self._rooms: dict[str, set[Socket]] = {}
+
+    def enter(self, socket: Socket, room: str) -> None:
+        """Put a socket into a room."""
+        self._rooms.setdefault(room, set()).add(socket)
+
+    def leave(self, socket: Socket, room: str) -> None:
+        """Take a socket out of a room it is in."""
+        members = self._rooms[room]
+        members.discard(socket)
+        if not members:
+            del self._rooms[room]
+
+    def drop(self, socket: Socket, rooms: Iterable[str]) -> None:
+        """Take a socket out of the namespace."""
+        self.everyone.discard(socket)
+        for room in rooms:
+            self.leave(socket, room)
+
+    def members(self, room: str | None, but: Iterable[str] = ()) -> Collection[Socket]:
+        """The sockets in a room (None: in the namespace) that are in none of the rooms in `but`."""
+        members = self.everyone if room is None else self._rooms.get(room, ())
+        others = [self._rooms[name] for name in but if name in self._rooms]
+        return set(members).difference(*others) if others else members

@@ -1,0 +1,104 @@
+"""The Socket.IO server: namespaces, rooms, and the two ways in that the HTTP server is given."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from typing import Any
+
+from plaza.realtime import socketio
+from plaza.realtime.client import Client
+from plaza.realtime.engine import Engine
+from plaza.realtime.options import Options
+from plaza.realtime.polling import Polling
+from plaza.realtime.rooms import Rooms
+from plaza.realtime.session import Session
+from plaza.realtime.sockets import Frame, Namespace, Place, Socket
+
+DEFAULTS = Options()
+
+
+class Server:
+    """Give `websocket_protocol` to uvicorn's `ws` and mount `polling` under `Options.path`."""
+
+    def __init__(
+        self,
+        namespaces: Mapping[str, Namespace],
+        options: Options = DEFAULTS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = Engine(options, clock, self._opened)
+        self.places = {name: Place(handler, Rooms()) for name, handler in namespaces.items()}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def websocket_protocol(self) -> Any:
+        """The factory for `uvicorn.Config(ws=…)`; a WebSocket to another path is answered 404."""
+        return self.engine.websocket_protocol
+
+    @property
+    def polling(self) -> Polling:
+        """The ASGI application for every request under `Options.path`."""
+        return self.engine.polling
+
+    @property
+    def refusing(self) -> bool:
+        """Whether new handshakes are answered 503: before `start` and while draining."""
+        return self.engine.refusing
+
+    async def start(self) -> None:
+        """Let clients in."""
+        self.engine.start()
+
+    def stop_accepting(self) -> None:
+        """Answer new handshakes with 503 and `Retry-After`; who is in stays."""
+        self.engine.refusing = True
+
+    async def close(self, over: float = 0.0, *, patience: float = 5.0) -> None:
+        """Part from everyone as `going_away`, spread over so many seconds; handlers get patience (seconds) to end."""
+        self.stop_accepting()
+        await self.engine.drain(over)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)
+        self.engine.stop()
+
+    @staticmethod
+    def encode(event: str, *args: object) -> Frame:
+        """An event, encoded once; raises ValueError for a name of the protocol's own."""
+        return Frame(socketio.event_body(event, args))
+
+    def emit(
+        self,
+        namespace: str,
+        room: str | None,
+        event: str,
+        *args: object,
+        but: Iterable[str] = (),
+        volatile: bool = False,
+    ) -> None:
+        """Send an event to the sockets of a room (None: of the namespace) that are in none of the rooms in `but`."""
+        self.send(namespace, room, self.encode(event, *args), but, volatile)
+
+    def send(
+        self, namespace: str, room: str | None, frame: Frame, but: Iterable[str] = (), volatile: bool = False
+    ) -> None:
+        """The same with an event that is encoded already."""
+        members = self.places[namespace].rooms.members(room, but)
+        if members:
+            self.engine.outbox.many(members, frame.wire(namespace), volatile)
+
+    def sockets(self, namespace: str, room: str | None = None) -> Collection[Socket]:
+        """The sockets in a room, or in the namespace, at this moment."""
+        return tuple(self.places[namespace].rooms.members(room))
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A client's work, waited for when the server closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _opened(self, session: Session) -> Client:
+        return Client(self, session)

@@ -1,0 +1,170 @@
+"""One Engine.IO session: a client, whatever carries it, with what waits to be written to it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from plaza.realtime import endings, engineio
+from plaza.realtime.errors import Violation
+from plaza.realtime.rfc6455 import PROTOCOL_ERROR, text_frame
+
+if TYPE_CHECKING:
+    from plaza.realtime.engine import Engine
+
+PING = text_frame(engineio.PING.encode())
+
+
+class Receiver(Protocol):
+    """Who hears a session: Socket.IO, or an echo."""
+
+    def message(self, text: str) -> None:
+        """One message of the client; may raise Violation."""
+        ...
+
+    def closed(self, reason: str) -> None:
+        """The session is over; called once."""
+        ...
+
+
+class Link(Protocol):
+    """What carries a session: a WebSocket, or long-polling."""
+
+    def send(self, queue: list[bytes]) -> None:
+        """Take frames off the queue; sets the session's `blocked` when no more can be taken."""
+        ...
+
+    def unsent(self) -> tuple[int, int]:
+        """Events and bytes that were taken and are not with the kernel yet."""
+        ...
+
+    def pause(self) -> None:
+        """Read no more from the client."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+    def release(self) -> None:
+        """Let a client's waiting request go, another link takes over."""
+        ...
+
+    def close(self, frames: list[bytes], code: int, reason: str) -> None:
+        """Write the last frames and part from the client."""
+        ...
+
+
+class Session:
+    """A client with a session id; `blocked` says that its link takes no frames at present."""
+
+    __slots__ = (
+        "address",
+        "blocked",
+        "control_frames",
+        "ended",
+        "engine",
+        "headers",
+        "id",
+        "link",
+        "paused",
+        "queue",
+        "receiver",
+        "upgrading",
+        "urgent",
+    )
+
+    receiver: Receiver
+
+    def __init__(self, engine: Engine, link: Link, address: str, headers: Mapping[str, str]) -> None:
+        self.id = secrets.token_urlsafe(15)
+        self.engine = engine
+        self.link = link
+        self.address = address
+        self.headers = headers
+        self.queue: list[bytes] = []
+        self.blocked = False
+        self.urgent = False
+        self.paused = False
+        self.ended = False
+        self.upgrading = False
+        self.control_frames = 0
+
+    def push(self, packet: bytes, volatile: bool = False) -> None:
+        """Queue one Engine.IO packet."""
+        self.engine.outbox.one(self, text_frame(packet), volatile)
+
+    def flush(self) -> None:
+        """Write what is queued unless blocked."""
+        if self.queue and not self.blocked:
+            self.link.send(self.queue)
+
+    def hold(self, frame: bytes, volatile: bool) -> None:
+        """Keep a frame for a blocked link, within `queue_events` and `queue_bytes`."""
+        if self.ended:
+            return
+        options = self.engine.options
+        events, size = self.link.unsent()
+        events += len(self.queue) + 1
+        size += sum(map(len, self.queue)) + len(frame)
+        if volatile and (events * 2 > options.queue_events or size * 2 > options.queue_bytes):
+            return
+        if events > options.queue_events or size > options.queue_bytes:
+            # Not now: who emits to a room is walking over its members.
+            asyncio.get_running_loop().call_soon(self.end, endings.SLOW)
+            return
+        self.queue.append(frame)
+
+    def ping(self) -> None:
+        """Ask the client for a sign of life."""
+        self.control_frames = 0
+        self.engine.outbox.one(self, PING)
+
+    def received(self, kind: str, data: str) -> None:
+        """One packet of the client; may raise Violation."""
+        if kind == engineio.MESSAGE:
+            self.receiver.message(data)
+        elif kind == engineio.PONG:
+            self.engine.alive(self)
+        elif kind == engineio.CLOSE:
+            self.end(endings.CLIENT_LEFT)
+        else:
+            raise Violation(PROTOCOL_ERROR, "upgrade packet outside an upgrade")
+
+    def pause(self) -> None:
+        """Read no more from the client until `resume`."""
+        self.paused = True
+        self.link.pause()
+
+    def resume(self) -> None:
+        """Read from the client again."""
+        self.paused = False
+        self.link.resume()
+
+    def carry(self, link: Link) -> None:
+        """Go over to another link, with all that is queued."""
+        self.link.release()
+        self.link = link
+        self.blocked = False
+        self.upgrading = False
+        if self.paused:
+            link.pause()
+        self.flush()
+
+    def violated(self, violation: Violation) -> None:
+        """Part from a client that broke a protocol."""
+        self.end(endings.reason_of(violation), code=violation.code, text=violation.reason)
+
+    def end(self, reason: str, *, code: int = 0, text: str = "") -> None:
+        """End the session once: the rest is written (not to a slow client), the receiver hears the reason."""
+        if self.ended:
+            return
+        self.ended = True
+        self.engine.forget(self)
+        frames = [] if reason == endings.SLOW else self.queue
+        self.queue = []
+        self.blocked = True
+        self.link.close(frames, code or endings.close_code(reason), text or reason)
+        self.receiver.closed(reason)

@@ -1,0 +1,100 @@
+"""Socket.IO 5 without I/O, text only: a client's packets in, the server's packets out."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from plaza.realtime.errors import Violation
+from plaza.realtime.rfc6455 import POLICY, PROTOCOL_ERROR, UNSUPPORTED
+
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = 0, 1, 2, 3, 4
+
+MOST_ARGUMENTS = 64
+
+# The names that the official clients keep for themselves; a server that emits one breaks them.
+RESERVED = frozenset(
+    ("connect", "connect_error", "disconnect", "disconnecting", "error", "newListener", "removeListener")
+)
+
+# type, namespace up to a comma or the end, acknowledgement id (16 digits are what JavaScript counts exactly), JSON
+_PACKET = re.compile(r"([0-4])(?:(/[^,]{0,255})(?:,|\Z))?([0-9]{1,16})?(.*)", re.DOTALL)
+
+
+class Packet(msgspec.Struct, frozen=True):
+    """A client's packet: auth (CONNECT), [name, *arguments] (EVENT) or arguments (ACK) in data, None for absent."""
+
+    kind: int
+    namespace: str
+    id: int | None
+    data: object
+
+
+def decode(text: str) -> Packet:
+    """A client's packet; raises Violation for whatever the protocol or this server does not allow."""
+    match = _PACKET.fullmatch(text)
+    if match is None:
+        binary = text[:1] in ("5", "6")
+        raise Violation(UNSUPPORTED if binary else PROTOCOL_ERROR, "binary packet" if binary else "unknown packet")
+    kind, namespace, id_, body = match.groups()
+    packet = Packet(int(kind), namespace or "/", None if id_ is None else int(id_), _json(body) if body else None)
+    _check(packet)
+    return packet
+
+
+def _json(body: str) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise Violation(PROTOCOL_ERROR, "payload is not JSON") from None
+
+
+def _check(packet: Packet) -> None:
+    if packet.kind == EVENT:
+        _check_event(packet.data)
+    elif packet.kind == ACK:
+        if packet.id is None or not isinstance(packet.data, list) or len(packet.data) > MOST_ARGUMENTS:
+            raise Violation(PROTOCOL_ERROR, "acknowledgement")
+    elif packet.kind == CONNECT_ERROR or packet.id is not None:
+        raise Violation(PROTOCOL_ERROR, "packet of a server, or an id where none belongs")
+    elif packet.kind == DISCONNECT and packet.data is not None:
+        raise Violation(PROTOCOL_ERROR, "disconnect with a payload")
+
+
+def _check_event(data: object) -> None:
+    if not isinstance(data, list) or not data or not isinstance(data[0], str):
+        raise Violation(PROTOCOL_ERROR, "event without a name")
+    if data[0] in RESERVED:
+        raise Violation(PROTOCOL_ERROR, "reserved event name")
+    if len(data) > MOST_ARGUMENTS + 1:
+        raise Violation(POLICY, f"more than {MOST_ARGUMENTS} arguments")
+
+
+def event_body(event: str, arguments: Sequence[object]) -> bytes:
+    """The JSON of an event, the same for every namespace; raises ValueError for a reserved name."""
+    if event in RESERVED:
+        raise ValueError(f"{event!r} is a name of the protocol, not an event's")
+    return msgspec.json.encode([event, *arguments])
+
+
+def encode(kind: int, namespace: str, body: bytes = b"", id_: int | None = None) -> bytes:
+    """A Socket.IO packet inside its Engine.IO message."""
+    place = b"" if namespace == "/" else namespace.encode() + b","
+    number = b"" if id_ is None else b"%d" % id_
+    return b"4%d%b%b%b" % (kind, place, number, body)
+
+
+def connected(namespace: str, sid: str) -> bytes:
+    """The answer to a CONNECT that was let in."""
+    return encode(CONNECT, namespace, msgspec.json.encode({"sid": sid}))
+
+
+def refused(namespace: str, message: str, data: object = None) -> bytes:
+    """The answer to a CONNECT that was not let in; data only where there is some."""
+    reason = {"message": message} if data is None else {"message": message, "data": data}
+    return encode(CONNECT_ERROR, namespace, msgspec.json.encode(reason))
+
+
+def acknowledged(namespace: str, id_: int, arguments: Sequence[object]) -> bytes:
+    """The answer to an event whose client asked for one."""
+    return encode(ACK, namespace, msgspec.json.encode(list(arguments)), id_)

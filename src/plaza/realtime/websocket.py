@@ -1,0 +1,265 @@
+"""The WebSocket transport: an asyncio protocol that uvicorn hands a connection to after the upgrade request."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from plaza.realtime import endings, engineio, handshake, rfc6455
+from plaza.realtime.errors import Violation
+from plaza.realtime.handshake import Answer, Request
+from plaza.realtime.rfc6455 import Reader, text_frame
+from plaza.realtime.session import Session
+
+if TYPE_CHECKING:
+    from plaza.realtime.engine import Engine
+
+# The official clients never send WebSocket pings, other libraries one in twenty seconds.
+MOST_CONTROL_FRAMES = 64  # between two pings of ours
+
+PROBED = text_frame((engineio.PONG + engineio.PROBE).encode())
+
+
+class WebSocket(asyncio.Protocol):
+    """One connection: handshake, then the link of a session, or a probe that may become it."""
+
+    __slots__ = ("_closing", "_connections", "_deaf", "_flying", "_reader", "_transport", "engine", "session")
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, engine: Engine, config: Any, server_state: Any, app_state: Any = None, _loop: object = None
+    ) -> None:
+        self.engine = engine
+        self.session: Session | None = None
+        self._connections: set[Any] = server_state.connections
+        self._reader: Reader | None = None
+        self._flying = 0
+        self._closing = False
+        self._deaf = False
+
+    # What asyncio and uvicorn call.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the connection; it is told as soon as the kernel takes no more bytes."""
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+        self._connections.add(self)
+        transport.set_write_buffer_limits(high=0)
+        raw: socket.socket | None = transport.get_extra_info("socket")
+        if raw is not None and self.engine.options.kernel_bytes:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.engine.options.kernel_bytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._closing = True
+        self._connections.discard(self)
+        self.engine.partings.stop(self)
+        self.engine.upgrades.stop(self)
+        session, self.session = self.session, None
+        if session is None:
+            return
+        if session.link is self:
+            session.end(endings.TRANSPORT_CLOSED)
+        else:
+            session.upgrading = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the upgrade request, then of frames."""
+        if self._reader is None:
+            self._greet(data)
+        elif not self._deaf:
+            self._reader.feed(data)
+            self._read(self._reader)
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more bytes."""
+        if self.session is not None and self.session.link is self:
+            self.session.blocked = True
+
+    def resume_writing(self) -> None:
+        """Everything taken so far is with the kernel."""
+        self._flying = 0
+        if self.session is not None and self.session.link is self and not self.session.ended:
+            self.session.blocked = False
+            self.session.flush()
+
+    def eof_received(self) -> None:
+        """The client will say nothing more: the connection closes."""
+
+    def shutdown(self) -> None:
+        """uvicorn stops; by then the application should have closed the server with some time to spread it over."""
+        if self.session is not None:
+            self.session.end(endings.GOING)
+        self._part(rfc6455.GOING_AWAY, endings.GOING)
+
+    # What a session calls.
+
+    def send(self, queue: list[bytes]) -> None:
+        """Write all frames of the queue at once."""
+        data = queue[0] if len(queue) == 1 else b"".join(queue)
+        self._flying = len(queue)
+        queue.clear()
+        self._transport.write(data)
+
+    def unsent(self) -> tuple[int, int]:
+        """Events of the last write that has not reached the kernel, and the bytes left of it."""
+        return self._flying, self._transport.get_write_buffer_size()
+
+    def pause(self) -> None:
+        """Read no more from the client."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again, first what had come already."""
+        if self._reader is not None:
+            self._read(self._reader)
+        if not self._transport.is_closing() and not self._paused():
+            self._transport.resume_reading()
+
+    def release(self) -> None:
+        """Nothing waits here to be let go."""
+
+    def close(self, frames: list[bytes], code: int, reason: str) -> None:
+        """Write the last frames and a close frame, then wait `close_timeout` for the client's."""
+        if frames and not self._closing:
+            self.send(frames)
+        self._part(code, reason)
+
+    def abort(self) -> None:
+        """Cut a connection whose client did not answer in time."""
+        self._transport.abort()
+
+    # The handshake.
+
+    def _greet(self, head: bytes) -> None:
+        peer = self._transport.get_extra_info("peername")
+        request = handshake.parse_head(head, str(peer[0]) if isinstance(peer, tuple) else "")
+        if request is None:
+            self._answer(handshake.BAD_REQUEST)
+            return
+        query = handshake.query_of(request.query)
+        key = handshake.accept_key(request.headers)
+        if not handshake.ours(self.engine, request.path):
+            self._answer(handshake.NOT_FOUND)
+        elif query is None or key is None or request.method != "GET":
+            self._answer(handshake.BAD_REQUEST)
+        elif (answer := handshake.misfit(self.engine, query, request.headers, "websocket")) is not None:
+            self._answer(answer)
+        elif "sid" in query:
+            self._probe(query["sid"], key)
+        else:
+            self._open(request, key)
+
+    def _open(self, request: Request, key: bytes) -> None:
+        address = handshake.address_of(self.engine, request)
+        answer = handshake.no_room(self.engine, address)
+        if answer is not None:
+            self._answer(answer)
+            return
+        self._accept(key)
+        options = self.engine.options
+        self.session = session = self.engine.open(self, address, request.headers)
+        session.push(
+            engineio.open_packet(session.id, (), options.ping_interval, options.ping_timeout, options.max_payload)
+        )
+
+    def _probe(self, sid: str, key: bytes) -> None:
+        session = self.engine.find(sid)
+        if session is None:
+            self._answer(handshake.UNKNOWN_SID)
+        elif session.upgrading or isinstance(session.link, WebSocket):
+            self._answer(handshake.BAD_REQUEST)
+        else:
+            session.upgrading = True
+            self.session = session
+            self.engine.upgrades.start(self, self.engine.clock())
+            self._accept(key)
+
+    def _accept(self, key: bytes) -> None:
+        self._reader = Reader(self.engine.options.max_payload)
+        self._transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + key + b"\r\n\r\n"
+        )
+
+    def _answer(self, answer: Answer) -> None:
+        retry = "" if answer.retry_after is None else f"Retry-After: {answer.retry_after}\r\n"
+        head = (
+            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(answer.body)}\r\n{retry}Connection: close\r\n\r\n"
+        )
+        self._closing = True
+        self._transport.write(head.encode() + answer.body)
+        self._transport.close()
+
+    # Frames.
+
+    def _read(self, reader: Reader) -> None:
+        try:
+            while not self._paused() and (message := reader.next()) is not None:
+                self._take(*message)
+        except Violation as violation:
+            self._violated(violation)
+
+    def _paused(self) -> bool:
+        return self.session is not None and self.session.paused and not self._closing
+
+    def _take(self, opcode: int, payload: bytes) -> None:
+        if opcode == rfc6455.CLOSE:
+            self._closed_by_client(rfc6455.close_code(payload))
+        elif self._closing:
+            return
+        elif opcode == rfc6455.TEXT:
+            kind, data = engineio.decode_packet(rfc6455.text_of(payload))
+            assert self.session is not None
+            if self.session.link is self:
+                self.session.received(kind, data)
+            else:
+                self._upgrade(self.session, kind)
+        elif self.session is not None:
+            self._control(self.session, opcode, payload)
+
+    def _control(self, session: Session, opcode: int, payload: bytes) -> None:
+        session.control_frames += 1
+        if session.control_frames > MOST_CONTROL_FRAMES:
+            raise Violation(rfc6455.POLICY, "too many control frames")
+        # A pong is no event: to a client that does not read, the next ping's will do.
+        if opcode == rfc6455.PING and not session.blocked:
+            self._transport.write(rfc6455.pong_frame(payload))
+
+    def _upgrade(self, session: Session, kind: str) -> None:
+        if kind == engineio.PING:
+            self._transport.write(PROBED)
+            session.link.release()
+        elif kind == engineio.UPGRADE:
+            self.engine.upgrades.stop(self)
+            session.carry(self)
+        else:
+            raise Violation(rfc6455.PROTOCOL_ERROR, "not a probe")
+
+    # Parting.
+
+    def _violated(self, violation: Violation) -> None:
+        if self.session is not None and self.session.link is self:
+            self.session.violated(violation)
+        self._deaf = True  # the reader has lost its place
+        self._part(violation.code, violation.reason)
+
+    def _closed_by_client(self, code: int) -> None:
+        if not self._closing:
+            self._transport.write(rfc6455.close_frame(code))
+        self._closing = True
+        self._transport.close()
+        self.engine.part(self)  # closing waits for the last bytes to be read
+
+    def _part(self, code: int, reason: str) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._transport.write(rfc6455.close_frame(code, reason))
+        self.engine.part(self)
+        if self.session is not None and self.session.paused:
+            self._transport.resume_reading()  # the client's close frame is behind what was not read

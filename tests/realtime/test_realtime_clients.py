@@ -1,0 +1,82 @@
+"""The official JavaScript client and Python's client speak with the server as with their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import socketio
+
+from plaza.realtime import Refused, Socket
+
+if TYPE_CHECKING:
+    from tests.realtime.conftest import Recorder, Serve
+
+pytestmark = pytest.mark.anyio
+
+
+class Closed:
+    """A namespace that lets nobody in."""
+
+    async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
+        raise Refused("no_entry", {"why": "closed"})
+
+    async def event(self, socket: Socket, event: str, args: list[Any]) -> None:
+        raise AssertionError
+
+    async def disconnected(self, socket: Socket, reason: str) -> None:
+        raise AssertionError
+
+
+@pytest.fixture
+def open_and_closed(recorder: Recorder) -> dict[str, Any]:
+    """A namespace that answers, and ends those who say goodbye; and one that is closed."""
+    answer = recorder.event
+
+    async def event(socket: Socket, event: str, args: list[Any]) -> list[Any] | None:
+        if event == "goodbye":
+            socket.disconnect("so_long")
+        return await answer(socket, event, args)
+
+    recorder.event = event  # type: ignore[method-assign]
+    return {"/": recorder, "/closed": Closed()}
+
+
+@pytest.mark.parametrize("transports", ["websocket", "polling", "polling,websocket"])
+async def test_the_javascript_client_works_over(
+    transports: str, serve: Serve, node: Any, open_and_closed: dict[str, Any], recorder: Recorder, soon: Any
+) -> None:
+    async with serve(open_and_closed) as live:
+        lines = await node("realtime_client.mjs", live.url, transports)
+        assert lines == [
+            ["connect_error", "no_entry", {"why": "closed"}],
+            ["connect", "string"],
+            ["transport", transports.rsplit(",", maxsplit=1)[-1]],
+            ["ack", [1, "ä€😀", {"deep": [None, True]}][0]],
+            ["echo", 10_000],
+            ["order", True],
+            ["disconnect", "io server disconnect", None],
+        ]
+        assert recorder.events[0] == ("question", [1, "ä€😀", {"deep": [None, True]}])
+        await soon(lambda: recorder.reasons == ["so_long"])
+        assert recorder.sockets[0].data == {"token": "t"}
+
+
+@pytest.mark.parametrize("transports", ["websocket", "polling", "polling,websocket"])
+async def test_the_python_client_works_over(
+    transports: str, serve: Serve, open_and_closed: dict[str, Any], recorder: Recorder, soon: Any
+) -> None:
+    async with serve(open_and_closed) as live:
+        client = socketio.AsyncClient(reconnection=False)
+        heard: list[Any] = []
+        client.on("echo", heard.append)
+        await client.connect(live.url, auth={"token": "t"}, transports=transports.split(","), wait_timeout=5)
+        assert client.transport() == transports.rsplit(",", maxsplit=1)[-1]
+        assert await client.call("question", (1, {"a": "ä"}), timeout=5) == (1, {"a": "ä"})
+        for n in range(50):
+            await client.emit("echo", n)
+        await soon(lambda: heard == list(range(50)))
+        await client.emit("goodbye")
+        await soon(lambda: not client.connected)
+        await soon(lambda: recorder.reasons == ["so_long"])
+        await client.shutdown()
