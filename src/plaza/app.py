@@ -174,6 +174,10 @@ class Plaza:
         await self.key_sets.close()
         await self.store.close()
 
+    async def idle(self) -> None:
+        """Waits until the facts of every write so far have been relayed and shown."""
+        await self.relay.idle()
+
     # Who asks.
 
     async def _find(self, slug: str) -> Organisation:
@@ -209,7 +213,7 @@ class Plaza:
             db=self.store,
             now=self.clock(),
             new_id=self.new_id,
-            tell=self._tell,
+            tell=self.tell,
             forget=self._forget,
             request_id=request_id,
             origin=origin,
@@ -228,7 +232,7 @@ class Plaza:
         but = [socket_room(event.origin)] if event.origin else []
         say(self.bus, Emit(person_room(event.org, event.audience), event.name, payload, but, position=position))
 
-    def _tell(self, org: int, person: int, event: str, payload: object) -> None:
+    def tell(self, org: int, person: int, event: str, payload: object) -> None:
         say(self.bus, Emit(person_room(org, person), event, msgspec.Raw(msgspec.json.encode(payload)), volatile=True))
 
     def _say_presence(self, change: Change, event: str) -> None:

@@ -49,7 +49,22 @@ async def serve(
     stop = stop or _stopped_by_signals()
     plaza = Plaza(settings, database_url)
     await plaza.start()
-    server = _Server(
+    server = build(plaza, GRACE_SECONDS)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    ready()
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await plaza.drain(DRAIN_SECONDS)
+    server.should_exit = True
+    await serving
+    await plaza.stop()
+
+
+def build(plaza: Plaza, grace: int) -> uvicorn.Server:
+    """The HTTP server of a process, which gives requests under way so many seconds when it stops."""
+    return _Server(
         uvicorn.Config(
             plaza,
             http="httptools",
@@ -61,19 +76,9 @@ async def serve(
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=65,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=grace,
         )
     )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-    ready()
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    await plaza.drain(DRAIN_SECONDS)
-    server.should_exit = True
-    await serving
-    await plaza.stop()
 
 
 def _stopped_by_signals() -> asyncio.Event:

@@ -24,6 +24,8 @@ Spoken = Callable[[str, float], None]
 
 ACQUIRE_SECONDS = 2.0
 STATEMENT_SECONDS = 15.0
+_JSONB = b"\x01"
+"""The version byte in front of binary `jsonb`; inside a `row(…)` nothing comes as text."""
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 OUTAGES = (
@@ -65,9 +67,9 @@ async def prepare_connection(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
-        format="text",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
+        format="binary",
+        encoder=lambda value: _JSONB + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
     )
     await connection.set_type_codec(
         "timestamptz",
@@ -121,8 +123,8 @@ class Postgres:
         self.url = url
         self.announced: Callable[[], None] = lambda: None
         """Called when a fact may have been committed."""
+        self.spoken = spoken
         self._size = size
-        self._spoken = spoken
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -155,14 +157,14 @@ class Postgres:
             server_settings={"application_name": "plaza", "jit": "off"},
         )
         await prepare_connection(connection)
-        return Connected(connection, self._spoken)
+        return Connected(connection, self.spoken)
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connected]:
         """A connection of the pool; `Unavailable` when there is none within two seconds or it breaks."""
         with outages():
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                db = Connected(connection, self._spoken)
+                db = Connected(connection, self.spoken)
                 yield db
         if db.announced:
             self.announced()

@@ -96,10 +96,17 @@ class Relay:
         self._deliver = deliver
         self._clock = clock
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
 
     def wake(self) -> None:
         """There may be facts."""
         self._wake.set()
+
+    async def idle(self) -> None:
+        """Waits until nothing is left to relay: the facts that are committed now have been shown."""
+        self._settled.clear()
+        self.wake()
+        await self._settled.wait()
 
     async def run(self) -> None:
         """Leads when nobody else does, and survives every outage of the store."""
@@ -127,6 +134,8 @@ class Relay:
             self._wake.clear()
             while await self.drain(db):
                 pass
+            if not self._wake.is_set():
+                self._settled.set()
             now = asyncio.get_running_loop().time()
             if now - forgotten > FORGET_SECONDS:
                 forgotten = now

@@ -205,7 +205,7 @@ def _history(name: str, beyond: str, order: str) -> Statement[Slice]:
         t as (
             select thread.id, last_seq - case when low = :me then low_hidden else high_hidden end as total
             from thread, peer
-            where org = :org and low = least(:me, peer.id) and high = greatest(:me, peer.id)
+            where thread.org = :org and low = least(:me, peer.id) and high = greatest(:me, peer.id)
         ),
         place as (
             select coalesce(:seq, (

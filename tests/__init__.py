@@ -1,0 +1,1 @@
+"""The specification: names are sentences, parts are real, every world has two organisations."""

@@ -1,0 +1,134 @@
+"""One PostgreSQL for the run, a database cloned from a template for each worker, one server in each worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from plaza.store.embedded import PrivatePostgres
+from plaza.store.migrate import migrate
+from tests.server import Running
+from tests.world import World
+
+TEMPLATE = "template_plaza"
+KEY = pytest.StashKey["RunPostgres"]()
+
+
+class RunPostgres:
+    """The PostgreSQL of this run, with a migrated template in it."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="plaza-tests-"))
+        self.private = PrivatePostgres(self.folder / "data")
+
+    def start(self) -> str:
+        """Starts it and gives its URL."""
+        return asyncio.run(self._start())
+
+    async def _start(self) -> str:
+        url = (await self.private.start()).url
+        await _speak(url, f"create database {TEMPLATE}")
+        await migrate(database(url, TEMPLATE))
+        return url
+
+    def stop(self) -> None:
+        """Stops it and takes its folder away."""
+        asyncio.run(self.private.stop())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def database(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def _speak(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that leads the run starts PostgreSQL; workers are told where it is."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.stash[KEY] = RunPostgres()
+        config.stash[URL] = config.stash[KEY].start()
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker."""
+    node.workerinput["postgres"] = node.config.stash[URL]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stops PostgreSQL."""
+    if KEY in config.stash:
+        config.stash[KEY].stop()
+
+
+URL = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Plaza stands on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    """The server of the run, with an empty database."""
+    given = getattr(request.config, "workerinput", None)
+    return str(given["postgres"] if given is not None else request.config.stash[URL])
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_url: str, worker_id: str) -> Iterator[str]:
+    """A migrated database of this worker's own."""
+    name = f"plaza_{worker_id}"
+    asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
+    yield database(postgres_url, name)
+    with contextlib.suppress(asyncpg.PostgresError):
+        asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+def fresh_database_url(postgres_url: str, worker_id: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database for one test."""
+    name = f"fresh_{worker_id}_{abs(hash(request.node.nodeid)) % 10**9}"
+    asyncio.run(_speak(postgres_url, f"create database {name}"))
+    yield database(postgres_url, name)
+    asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
+
+
+@pytest.fixture(scope="session")
+def server(database_url: str) -> Iterator[Running]:
+    """A real server on 127.0.0.1, in a thread of this worker."""
+    with Running(database_url) as running:
+        yield running
+
+
+@pytest.fixture(params=["client/community", "community"])
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Each of the two prefixes."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def world(server: Running, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Two organisations, `north` and `south`, where the same people live."""
+    chosen = request.getfixturevalue("prefix") if "prefix" in request.fixturenames else "client/community"
+    async with World(server, chosen) as made:
+        yield made
