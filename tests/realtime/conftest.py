@@ -9,7 +9,10 @@ import json
 import os
 import shutil
 import socket as sockets
-from collections.abc import AsyncIterator, Callable, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -258,7 +261,36 @@ def soon() -> Callable[..., Any]:
     return _soon
 
 
-def free_port() -> int:
+Echoes = Mapping[str, int]
+
+
+@pytest.fixture(scope="module")
+def echo_servers() -> Iterator[Echoes]:
+    """The ports of two echo servers, `engine` and `socket`, as they ship."""
+    ports = {"engine": _free_port(), "socket": _free_port()}
+    times = ["--ping-interval", "300", "--ping-timeout", "200", "--connect-timeout", "1000"]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "plaza.realtime.echo", "--port", str(port), *times, *flags])
+        for port, flags in ((ports["engine"], ["--engine"]), (ports["socket"], []))
+    ]
+    for port in ports.values():
+        _wait_for(port)
+    yield ports
+    for process in processes:
+        process.terminate()
+        process.wait(5)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(ConnectionRefusedError):
+            sockets.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.01)
+    raise AssertionError("the echo server does not come up")
+
+
+def _free_port() -> int:
     """A port that was free a moment ago."""
     with sockets.socket() as probe:
         probe.bind(("127.0.0.1", 0))

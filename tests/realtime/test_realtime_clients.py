@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 import socketio
 
@@ -67,7 +68,8 @@ async def test_the_python_client_works_over(
     transports: str, serve: Serve, open_and_closed: dict[str, Any], recorder: Recorder, soon: Any
 ) -> None:
     async with serve(open_and_closed) as live:
-        client = socketio.AsyncClient(reconnection=False)
+        http = aiohttp.ClientSession()
+        client = socketio.AsyncClient(reconnection=False, http_session=http)
         heard: list[Any] = []
         client.on("echo", heard.append)
         await client.connect(live.url, auth={"token": "t"}, transports=transports.split(","), wait_timeout=5)
@@ -80,3 +82,4 @@ async def test_the_python_client_works_over(
         await soon(lambda: not client.connected)
         await soon(lambda: recorder.reasons == ["so_long"])
         await client.shutdown()
+        await http.close()

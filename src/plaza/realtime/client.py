@@ -152,11 +152,11 @@ class Client:
         if auth is not None and not isinstance(auth, dict):
             self._refuse(name, "Invalid auth payload")
             return
+        if self.session.ended:
+            return
         place = self._place(name)
         threshold = Threshold(self.session.engine.options.queue_events)
         self._arriving = socket = Socket(self, name, secrets.token_urlsafe(15), place.rooms, threshold)
-        if self.session.ended:
-            return
         try:
             await place.handler.connect(socket, auth)
         except Exception as error:

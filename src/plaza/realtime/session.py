@@ -61,6 +61,7 @@ class Session:
     """A client with a session id; `blocked` says that its link takes no frames at present."""
 
     __slots__ = (
+        "_drained",
         "address",
         "blocked",
         "control_frames",
@@ -91,6 +92,7 @@ class Session:
         self.ended = False
         self.upgrading = False
         self.control_frames = 0
+        self._drained: asyncio.Future[None] | None = None
 
     def push(self, packet: bytes, volatile: bool = False) -> None:
         """Queue one Engine.IO packet."""
@@ -100,6 +102,16 @@ class Session:
         """Write what is queued unless blocked."""
         if self.queue and not self.blocked:
             self.link.send(self.queue)
+        if self._drained is not None and not self.queue:
+            self._drained.set_result(None)
+            self._drained = None
+
+    async def drain(self) -> None:
+        """Wait until nothing is queued any more, or the session is over."""
+        if self.queue and not self.ended:
+            if self._drained is None:
+                self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._drained)
 
     def hold(self, frame: bytes, volatile: bool) -> None:
         """Keep a frame for a blocked link, within `queue_events` and `queue_bytes`."""
@@ -167,4 +179,5 @@ class Session:
         self.queue = []
         self.blocked = True
         self.link.close(frames, code or endings.close_code(reason), text or reason)
+        self.flush()  # whoever waits for the queue to empty
         self.receiver.closed(reason)

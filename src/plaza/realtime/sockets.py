@@ -126,6 +126,10 @@ class Socket:
         if self.gone is None:
             self._client.session.engine.outbox.one(self.outlet, frame.wire(self.namespace), volatile)
 
+    async def drain(self) -> None:
+        """Wait until the client has taken what was sent; for who sends one client more than its queue holds."""
+        await self._client.session.drain()
+
     def disconnect(self, reason: str, *, again: bool = False) -> None:
         """Part from the client, what it sent is heard no more; with again the official clients come back by themselves.
 

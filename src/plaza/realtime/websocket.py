@@ -231,6 +231,8 @@ class WebSocket(asyncio.Protocol):
             self._transport.write(rfc6455.pong_frame(payload))
 
     def _upgrade(self, session: Session, kind: str) -> None:
+        if session.ended:
+            raise Violation(rfc6455.POLICY, "session is over")
         if kind == engineio.PING:
             self._transport.write(PROBED)
             session.link.release()
@@ -254,6 +256,8 @@ class WebSocket(asyncio.Protocol):
         self._closing = True
         self._transport.close()
         self.engine.part(self)  # closing waits for the last bytes to be read
+        if self.session is not None and self.session.link is self:
+            self.session.end(endings.TRANSPORT_CLOSED)
 
     def _part(self, code: int, reason: str) -> None:
         if self._closing:
