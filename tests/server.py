@@ -11,6 +11,7 @@ import uvloop
 
 from plaza.app import Plaza
 from plaza.cli.serve import listen
+from plaza.entry.logs import configure
 from plaza.process import build
 from plaza.settings import Settings
 
@@ -55,6 +56,7 @@ class Running:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        configure(self._settings.log_level)
         self.plaza = Plaza(self._settings, self.database_url)
         measured = self.plaza.meter.statement
 

@@ -65,6 +65,11 @@ class World:
         await socket.open(**options)
         return socket
 
+    async def server_idle(self) -> None:
+        """Waits until what was written so far has had all its effects."""
+        plaza = self.server.plaza
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(plaza.idle(), self.server.loop))
+
     async def rows(self, text: str, *values: object) -> list[Any]:
         """What the store holds; for what no answer shows."""
         async with self.store.acquire() as db:
@@ -220,11 +225,10 @@ class Socket:
     async def settles(self) -> None:
         """Waits until everything that was on its way has arrived: what this person is told now comes after it."""
         before = len(self.all("echo"))
-        plaza = self.person.world.server.plaza
+        await self.person.world.server_idle()
+        server = self.person.world.server
         org, person = self.person.tenant.org.id, int(self.person.id)
-        plaza_loop = self.person.world.server.loop
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(plaza.idle(), plaza_loop))
-        plaza_loop.call_soon_threadsafe(plaza.tell, org, person, "echo", {"n": before})
+        server.loop.call_soon_threadsafe(server.plaza.tell, org, person, "echo", {"n": before})
         await self.hears("echo", before + 1)
 
     async def close(self) -> None:

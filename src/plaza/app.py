@@ -262,7 +262,7 @@ class Plaza:
 
     async def _replay(self, socket: Socket, session: Session, since: Since) -> Replayed:
         org, person = session.org.id, session.principal.id
-        position = None if since.since is None else parse(since.since)
+        position = _position(since)
         missed = None
         if position is not None:
             missed = await event_log.missed(self.store, self.facts, org=org, person=person, since=position)
@@ -303,3 +303,10 @@ class Plaza:
 
     async def _ask_store(self) -> None:
         await self.store.one(event_log.HEAD)
+
+
+def _position(since: Since) -> int | None:
+    """The place in the log that a client names; one that is no number is before the log's beginning."""
+    if since.since is None:
+        return None
+    return 0 if since.since == "0" else parse(since.since) or -1

@@ -12,7 +12,8 @@ CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = 0, 1, 2, 3, 4
 
 MOST_ARGUMENTS = 64
 
-# The names that the official clients keep for themselves; a server that emits one breaks them.
+# The names that the official clients keep for themselves; a server that emits one breaks them. "error" was one of them
+# before version 4: no client may send it, and a server may, as ours does.
 RESERVED = frozenset(
     ("connect", "connect_error", "disconnect", "disconnecting", "error", "newListener", "removeListener")
 )
@@ -72,7 +73,7 @@ def _check_event(data: object) -> None:
 
 def event_body(event: str, arguments: Sequence[object]) -> bytes:
     """The JSON of an event, the same for every namespace; raises ValueError for a reserved name."""
-    if event in RESERVED:
+    if event in RESERVED and event != "error":
         raise ValueError(f"{event!r} is a name of the protocol, not an event's")
     return msgspec.json.encode([event, *arguments])
 

@@ -1,0 +1,35 @@
+// The official client as a child process: commands on stdin, events on stdout, one JSON object a line.
+import { io } from "socket.io-client";
+import { createInterface } from "node:readline";
+
+const say = (value) => process.stdout.write(JSON.stringify(value) + "\n");
+let socket;
+
+const commands = {
+  open({ url, options }) {
+    socket = io(url, { reconnection: false, forceNew: true, ...options });
+    socket.onAny((event, ...args) => say({ event, args }));
+    socket.on("connect", () => say({ event: "connect", args: [socket.io.engine.transport.name] }));
+    socket.on("disconnect", (reason) => say({ event: "disconnect", args: [reason] }));
+    socket.on("connect_error", (error) =>
+      say({ event: "connect_error", args: [{ message: error.message, data: error.data ?? null }] }),
+    );
+    socket.io.engine?.on?.("upgrade", (transport) => say({ event: "upgrade", args: [transport.name] }));
+  },
+  emit({ event, args }) {
+    socket.emit(event, ...args);
+  },
+  ask({ event, args, number }) {
+    socket.emit(event, ...args, (...answer) => say({ event: "acknowledged", args: [number, answer] }));
+  },
+  close() {
+    socket.disconnect();
+  },
+};
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const { command, ...rest } = JSON.parse(line);
+    commands[command](rest);
+  })
+  .on("close", () => process.exit(0));
