@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-import asyncpg
 import msgspec
 
 from plaza.store import embedded_cluster as cluster
@@ -20,7 +19,6 @@ from plaza.store import embedded_processes as processes
 from plaza.store.binaries import Binaries, Source, find_binaries
 from plaza.store.embedded_server import Postmaster, says_ready, trim
 from plaza.store.privilege import Runner, runner_for
-from plaza.store.trouble import Trouble
 
 log = logging.getLogger("plaza.store")
 
@@ -68,7 +66,7 @@ class PrivatePostgres:
         return self._postmaster.pid if self._postmaster else None
 
     async def start(self) -> Started:
-        """Takes the folder (`FolderBusy`) and starts the server in it; every refusal is a `Trouble`."""
+        """Takes the folder (`FolderBusy`) and starts the server in it; every refusal is a `Trouble` (trouble.py)."""
         began = time.perf_counter()
         self._take_folder()
         try:
@@ -80,15 +78,14 @@ class PrivatePostgres:
     async def stop(self) -> None:
         """Stops the server in order, by force after ten seconds, and gives the folder back; harmless when it is off."""
         self._stopping = True
-        while self._postmaster:
-            ending, self._postmaster = self._postmaster, None
-            await ending.end()
-        if self._sockets and not self._sockets.is_relative_to(self._layout.home):
-            shutil.rmtree(self._sockets, ignore_errors=True)
-        self._sockets = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            while self._postmaster:
+                ending, self._postmaster = self._postmaster, None
+                await ending.end()
+                # One that was killed has children that do not know it yet.
+                await processes.sweep(processes.mark(self._layout.cluster))
+        finally:
+            self._give_folder_back()
 
     async def watch(self) -> None:
         """Starts the server again each time it dies; runs until `stop` (or until it is cancelled)."""
@@ -100,7 +97,8 @@ class PrivatePostgres:
             await asyncio.sleep(pause)
             try:
                 again = await self._bring_up(time.perf_counter())
-            except (Trouble, OSError, asyncpg.PostgresError) as error:
+            except Exception as error:
+                # Of any kind: a watch that ends would leave Plaza without a store for good.
                 log.error("PostgreSQL did not start again: %s", error)
                 if self._postmaster:
                     await self._postmaster.end()
@@ -122,6 +120,14 @@ class PrivatePostgres:
             folder.sync_folder(root.parent)
         self._lock = folder.take_lock(self._layout)
         self._stopping = False
+
+    def _give_folder_back(self) -> None:
+        if self._sockets and not self._sockets.is_relative_to(self._layout.home):
+            shutil.rmtree(self._sockets, ignore_errors=True)
+        self._sockets = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def _bring_up(self, began: float) -> Started:
         """Sweeps what is left, makes the cluster when there is none, starts, and looks whether it keeps its word."""

@@ -67,7 +67,12 @@ def runner_for(folder: Path, programs: Path, *, made: bool = False) -> Runner:
         return namespace
     if made:
         folder.chmod(0o711)
-    return _account(folder, programs, refusal)
+    try:
+        return _account(folder, programs, refusal)
+    except WrongUser:
+        if made:
+            folder.chmod(0o700)
+        raise
 
 
 def environment() -> dict[str, str]:
