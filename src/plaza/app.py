@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from starlette.middleware.cors import CORSMiddleware
 
+from plaza import __version__
 from plaza.adapters.jwks import KeySets
 from plaza.adapters.local_bus import LocalBus
 from plaza.adapters.postgres_bus import PostgresBus
@@ -33,13 +34,16 @@ from plaza.domains.presence.queries import Change
 from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.domains.presence.routes import Someone
 from plaza.domains.presence.tracker import Tracker
+from plaza.entry import openapi
 from plaza.entry.auth import Authenticator
 from plaza.entry.circular import Emit, Forget, Wake, org_room, person_room, say, socket_room, understand
+from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.rest import Rest
+from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.entry.sockets import Notice, Replayed, Since
 from plaza.entry.status import Status
 from plaza.kernel.clock import Clock, system_clock
@@ -56,6 +60,15 @@ from plaza.store.relay import Relay
 
 log = structlog.get_logger("plaza.app")
 TABLES = (PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+ADMISSION = (
+    organisations.NoSuchOrganisation,
+    tokens.InvalidToken,
+    tokens.TokenExpired,
+    tokens.WrongOrganisation,
+    people.Suspended,
+    people.AddressTaken,
+)
+"""What every request may be refused for by those who find its organisation and verify its token."""
 SWEEP_SECONDS = 5.0
 """How often rights are asked of the store again, should the word of a change have been lost (guarantees, G11)."""
 CORS_HEADERS = [
@@ -73,6 +86,11 @@ CORS_HEADERS = [
     "x-request-id",
 ]
 """What the official clients send (contract, section 3.9)."""
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of everything that is served."""
+    return openapi.document((*TABLES, SOCKETS), __version__, ADMISSION)
 
 
 class Plaza:
@@ -122,6 +140,9 @@ class Plaza:
         self.gateway.arrived = self._arrived
         self.gateway.left = self.tracker.left
         self.gateway.replay = self._replay
+        docs = Docs(document)
+        self.rest.page("openapi.json", docs.openapi)
+        self.rest.page("docs", docs.page)
         self.rest.page("healthz", self.status.health)
         self.rest.page("readyz", self.status.ready)
         self.rest.page("metrics", self.meter.page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from plaza import __version__
+from plaza.app import document
 from plaza.cli.common import show
 from plaza.settings import SettingsError, load, origins
 
@@ -43,4 +43,4 @@ def check() -> None:
 @click.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    show({"openapi": "3.1.0", "info": {"version": __version__}})
+    show(document())

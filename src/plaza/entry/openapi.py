@@ -19,10 +19,9 @@ from plaza.kernel.errors import Refusal
 from plaza.kernel.routes import Route, Table, snake
 from plaza.kernel.wire import IdText, Person
 
-ABOUT = """Plaza is the community of a business, under its own roof: messages, presence and notifications, live.
-
-Say which organisation in the header `orgid`, and who you are with a bearer token that your own server signed for it.
-What is live comes over Socket.IO; its events stand under `x-socket-events` of this document."""
+SUMMARY = "The community of a business, under its own roof: people, messages, presence and notifications, live."
+ABOUT = """Say which organisation in the header `orgid`, and who you are with a bearer token that your own server
+signed for it. What is live comes over Socket.IO; its events stand under `x-socket-events` of this document."""
 PARAMETERS: dict[str, Schema] = {
     "orgid": {
         "name": "orgid",
@@ -60,7 +59,7 @@ def document(tables: Sequence[Table], version: str, admission: Sequence[type[Ref
     paths = _paths(tables, schemas, answers)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Plaza", "version": version, "description": ABOUT},
+        "info": {"title": "Plaza", "version": version, "summary": SUMMARY, "description": ABOUT},
         "servers": [{"url": "/", "description": "This server."}],
         "tags": [_tag(table) for table in tables if table.routes],
         "paths": paths,
@@ -81,7 +80,7 @@ def _schemas(tables: Sequence[Table]) -> Schemas:
     asked = [shape for each in signatures for shape in (each.body, each.query) if shape is not None]
     segments = [hint for table in tables for route in table.routes for hint in _segments(route).values()]
     return Schemas(
-        [*asked, *segments, *openapi_sockets.asked(tables)],
+        [IdText, *asked, *segments, *openapi_sockets.asked(tables)],
         [*(each.returns for each in signatures), *openapi_sockets.answered(tables)],
         omits=(ErrorBody, openapi_sockets.EventRefusal),
     )
@@ -94,7 +93,24 @@ def _paths(tables: Sequence[Table], schemas: Schemas, answers: Answers) -> dict[
         for path, route in mounted([table]):
             found = {"operationId": _name(table, path, route, taken), **_operation(table, route, schemas, answers)}
             paths.setdefault("/" + re.sub(r":(\w+)", r"{\1}", path), {})[route.method.lower()] = found
+    _link(paths, schemas.of(IdText))
     return paths
+
+
+def _link(paths: Mapping[str, Mapping[str, Any]], id_text: Schema) -> None:
+    """What a creation answers names the thing in the paths below it."""
+    for path, methods in paths.items():
+        created = methods.get("post", {}).get("responses", {}).get("201")
+        if created is None:
+            continue
+        below = re.compile(re.escape(path) + r"/\{(\w+)\}[^{]*")
+        for other, operations in paths.items():
+            found = below.fullmatch(other)
+            for operation in operations.values() if found is not None else ():
+                named = [part for part in operation["parameters"] if part.get("in") == "path"]
+                if found is not None and named[0]["schema"] == id_text:
+                    link = {"operationId": operation["operationId"], "parameters": {found[1]: "$response.body#/id"}}
+                    created.setdefault("links", {})[operation["operationId"]] = link
 
 
 def _name(table: Table, path: str, route: Route, taken: set[str]) -> str:
