@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 from plaza.realtime import Namespace, Options, Server, Socket
 
 JS = Path(__file__).parents[1] / "js"
+QUICK = Options(close_timeout=0.05)  # the bare client does not answer a close frame
 
 
 @pytest.fixture
@@ -44,9 +45,11 @@ class Live:
 
 @contextlib.asynccontextmanager
 async def _serve(
-    namespaces: Mapping[str, Namespace] | None = None, options: Options | None = None
+    namespaces: Mapping[str, Namespace] | None = None,
+    options: Options = QUICK,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Live]:
-    server = Server(namespaces or {"/": Recorder()}, options or Options(close_timeout=0.05))
+    server = Server(namespaces or {"/": Recorder()}, options, clock=clock)
     config = uvicorn.Config(server.polling, ws=server.websocket_protocol, lifespan="off", log_config=None)
     config.load()
     state = ServerState()
@@ -162,8 +165,12 @@ class Raw:
         self.writer.transport.abort()
 
 
-async def _raw(port: int, query: str = "EIO=4&transport=websocket", **headers: str) -> Raw:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _raw(port: int, query: str = "EIO=4&transport=websocket", path: str = "/socket.io/", **headers: str) -> Raw:
+    connection = sockets.socket()
+    connection.setblocking(False)
+    connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)  # so that not reading is soon felt
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=70_000)
     fields = {
         "Host": "127.0.0.1",
         "Upgrade": "websocket",
@@ -172,7 +179,7 @@ async def _raw(port: int, query: str = "EIO=4&transport=websocket", **headers: s
         "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
     } | {name.replace("_", "-"): value for name, value in headers.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-    writer.write(f"GET /socket.io/?{query} HTTP/1.1\r\n{lines}\r\n".encode())
+    writer.write(f"GET {path}?{query} HTTP/1.1\r\n{lines}\r\n".encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     status = int(head.split(" ", 2)[1])
     if status != 101:
@@ -233,8 +240,8 @@ async def raw() -> AsyncIterator[Callable[..., Any]]:
     """`client = await raw(port)`: a handshaken bare client."""
     clients: list[Raw] = []
 
-    async def connect(port: int, query: str = "EIO=4&transport=websocket", **headers: str) -> Raw:
-        clients.append(client := await _raw(port, query, **headers))
+    async def connect(*arguments: Any, **headers: Any) -> Raw:
+        clients.append(client := await _raw(*arguments, **headers))
         return client
 
     yield connect

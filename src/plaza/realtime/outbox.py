@@ -25,7 +25,10 @@ class Outlet(Protocol):
 class Addressee(Protocol):
     """Whoever reads at an outlet."""
 
-    outlet: Outlet
+    @property
+    def outlet(self) -> Outlet:
+        """Where its frames go."""
+        ...
 
 
 class Outbox:

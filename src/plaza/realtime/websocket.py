@@ -227,7 +227,7 @@ class WebSocket(asyncio.Protocol):
         if session.control_frames > MOST_CONTROL_FRAMES:
             raise Violation(rfc6455.POLICY, "too many control frames")
         # A pong is no event: to a client that does not read, the next ping's will do.
-        if opcode == rfc6455.PING and not session.blocked:
+        if opcode == rfc6455.PING and not self._transport.get_write_buffer_size():
             self._transport.write(rfc6455.pong_frame(payload))
 
     def _upgrade(self, session: Session, kind: str) -> None:
