@@ -20,6 +20,7 @@ from plaza.kernel.clock import Clock
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.outbox import Announced, Facts, LiveEvent, with_cursor
 from plaza.kernel.sql import Statement
+from plaza.store.log import HEAD
 from plaza.store.postgres import Connected, Postgres, outages
 
 log = structlog.get_logger("plaza.relay")
@@ -97,6 +98,8 @@ class Relay:
         self._clock = clock
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
+        self._unshown: tuple[Sequence[LiveEvent], int] | None = None
+        """What the log may have and nobody was shown, with the head of the log behind it."""
 
     def wake(self) -> None:
         """There may be facts."""
@@ -127,6 +130,9 @@ class Relay:
         with outages():
             while not await db.one(LEAD, lock=LOCK):  # noqa: ASYNC110 — another process ends, and no event tells
                 await asyncio.sleep(POLL_SECONDS)
+            if self._unshown is not None and await db.one(HEAD) >= self._unshown[1]:
+                await self._show(*self._unshown)
+            self._unshown = None
         self.leads = True
         log.info("relay.leads")
         forgotten = float("-inf")
@@ -160,7 +166,8 @@ class Relay:
                 await self._tell_listeners(db, announced)
                 events = [(event, item.at) for item in announced for event in self._facts.live(item)]
                 head = await self._append(db, events)
-        await self._show([event for event, _ in events], head - len(events))
+                self._unshown = [event for event, _ in events], head
+        await self._show(*self._unshown)
         return True
 
     async def _tell_listeners(self, db: Connected, announced: Sequence[Announced]) -> None:
@@ -182,16 +189,17 @@ class Relay:
             ats=[at for _, at in events],
         )
 
-    async def _show(self, events: Sequence[LiveEvent], before: int) -> None:
-        """Live effects, at most once: what is lost here is found in the log by `sync`."""
+    async def _show(self, events: Sequence[LiveEvent], head: int) -> None:
+        """Live effects; those that an outage holds up are shown after it, or a socket that stayed would never know."""
+        self._unshown = None
         try:
             payloads = await self._facts.present(self._store, events)
         except Unavailable:
-            log.warning("relay.lost", events=len(events))
-            return
-        for place, (event, shown) in enumerate(zip(events, payloads, strict=True), 1):
+            self._unshown = events, head
+            raise
+        for place, (event, shown) in enumerate(zip(events, payloads, strict=True), head - len(events) + 1):
             for payload in shown:
-                self._deliver(event, with_cursor(payload, before + place), before + place)
+                self._deliver(event, with_cursor(payload, place), place)
 
 
 def _kind(item: Announced) -> str:
