@@ -30,9 +30,11 @@ async def run(options: Options) -> Report:
                 await load.warm(options)
             rounds = await _rounds(loads, options)
             stored = {load.side.name: await load.check() for load in loads}
+            missing = {load.side.name: load.missing for load in loads if load.missing}
             for load in loads:
                 load.leave()
-            return _report(options, rounds, stored, await machine.described(options, folder, one, other))
+            described = await machine.described(options, folder, one, other)
+            return _report(options, rounds, stored, missing, described)
 
 
 async def _rounds(loads: tuple[Load, Load], options: Options) -> list[Round]:
@@ -49,7 +51,9 @@ async def _rounds(loads: tuple[Load, Load], options: Options) -> list[Round]:
     return done
 
 
-def _report(options: Options, rounds: list[Round], stored: dict[str, int], described: dict[str, Any]) -> Report:
+def _report(
+    options: Options, rounds: list[Round], stored: dict[str, int], missing: dict[str, int], described: dict[str, Any]
+) -> Report:
     figures = Table(
         "Durable direct messages",
         ["senders", "figure", "Plaza", "peer", "Plaza : peer"],
@@ -57,18 +61,21 @@ def _report(options: Options, rounds: list[Round], stored: dict[str, int], descr
     )
     shares = Table(
         "Who had how much of a core",
-        ["senders", "side", "server", "PostgreSQL", "load generator", "resting side", "others"],
+        ["senders", "side", "server", "PostgreSQL", "load", "resting side", "others"],
         [_shares(rounds, senders, side) for senders in options.senders for side in ("Plaza", "peer")],
     )
     others = max(one.others for one in rounds)
     warnings = [] if others < 0.1 else [f"Other work ran meanwhile: up to {others:.0%} of a core. Measure again."]
+    warnings += [
+        f"{side}: {count:,} messages had not arrived at an open socket at the end." for side, count in missing.items()
+    ]
     return Report(
         "direct-messages",
         "Durable direct messages",
         [figures, shares],
         [*warnings, *_notes(options, stored)],
         described,
-        {"stored": stored, "rounds": [asdict(one) for one in rounds]},
+        {"stored": stored, "missing": missing, "rounds": [asdict(one) for one in rounds]},
     )
 
 
@@ -101,13 +108,13 @@ def _median(rounds: list[Round], senders: int, side: str, name: str) -> float:
 
 def _notes(options: Options, stored: dict[str, int]) -> list[str]:
     return [
-        f"Medians of {options.rounds} rounds of {options.seconds:g} s, each after {options.lead:g} s that do not "
-        f"count; the sides took turns. {pinned(options)}",
+        f"Rounds of each side: {options.rounds}, of {options.seconds:g} s; medians. Each came after {options.lead:g} s that do not "
+        f"count; the sides took turns, warmed up for {options.warm:g} s and analysed (ANALYZE) before. {pinned(options)}",
         f"Each sender waits for the acknowledgement before it sends the next message, of {len(TEXT)} characters, to a "
         "recipient of its own whose socket is open. Acknowledged means committed: fsync, full_page_writes and "
         "synchronous_commit are on, and no setting of the two databases differs.",
-        f"Every message acknowledged was found in the database, numbered without gaps, and had arrived: "
-        f"{stored['Plaza']:,} of Plaza, {stored['peer']:,} of the peer.",
+        "Every message acknowledged was found in the database, numbered without gaps, and those that arrived were in "
+        f"order: {stored['Plaza']:,} of Plaza, {stored['peer']:,} of the peer.",
         "The peer is socket.io and pg on Node: one prepared statement and one commit for block check, thread, message "
         "and outbox row, on a pool of ten. It does less: no retry by client id, no rule about suspended or "
         "unconnected people, nothing that reads its outbox. Plaza also writes the recipient's notification and the "

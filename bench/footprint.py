@@ -58,7 +58,7 @@ async def run(options: Options) -> Report:
         "Footprint of an idle Plaza",
         [Table("At rest and at the start", ["figure", "median", "least", "most", "budget"], rows)],
         [
-            f"{options.starts} servers, each on a data folder of its own, started twice. A start lasts from the "
+            f"Servers: {options.starts}, each on a data folder of its own, started twice. A start lasts from the "
             "command to the first 200 of /readyz; the first one makes the database.",
             f"Memory {REST_SECONDS:g} s after the later start: proportional set sizes (PSS), summed over the "
             "processes of the server and its PostgreSQL. The line `nothing shared` counts the server's program and "

@@ -40,8 +40,9 @@ async def described(options: Options, data: Path, *sides: Side) -> dict[str, Any
     found: dict[str, Any] = {
         "processor": f"{_field('/proc/cpuinfo', 'model name')}, {len(cores())} cores",
         "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 1024**2:.0f} GiB",
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "disk": f"{_filesystem(data)}, fdatasync of 8 KiB {await asyncio.to_thread(_sync_ms, data):.2f} ms (median)",
+        "load": f"{os.getloadavg()[2]:.1f} processes wanted a core in the last 15 minutes, this bench included",
         "Plaza": _revision(),
         "Python": f"{platform.python_version()} (uvloop {version('uvloop')}, asyncpg {version('asyncpg')})",
     }
@@ -61,10 +62,8 @@ def _field(file: str, name: str) -> str:
 
 
 def _filesystem(place: Path) -> str:
-    found = subprocess.run(
-        ["stat", "--file-system", "--format=%T", str(place)], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
+    found = subprocess.run(["df", "--output=fstype", str(place)], capture_output=True, text=True, check=False)
+    return (found.stdout.split() or ["unknown"])[-1]
 
 
 def _sync_ms(place: Path) -> float:
