@@ -33,7 +33,7 @@ def main() -> None:
         "--rounds", type=int, default=default.rounds, help="of each side and number of senders (%(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=default.seconds, help="measured of a round (%(default)s)")
-    parser.add_argument("--senders", type=int, nargs="+", default=default.senders, help="at once (%(default)s)")
+    parser.add_argument("--senders", type=int, nargs="+", default=default.senders, help="at once (1 16 64)")
     parser.add_argument("--starts", type=int, default=default.starts, help="of the footprint (%(default)s)")
     parser.add_argument(
         "--postgres", choices=("server", "load", "free"), default=default.postgres, help="its core (%(default)s)"

@@ -108,8 +108,9 @@ def _median(rounds: list[Round], senders: int, side: str, name: str) -> float:
 
 def _notes(options: Options, stored: dict[str, int]) -> list[str]:
     return [
-        f"Rounds of each side: {options.rounds}, of {options.seconds:g} s; medians. Each came after {options.lead:g} s that do not "
-        f"count; the sides took turns, warmed up for {options.warm:g} s and analysed (ANALYZE) before. {pinned(options)}",
+        f"Rounds of each side: {options.rounds}, of {options.seconds:g} s; medians. Each came after {options.lead:g} s "
+        f"that do not count; the sides took turns, warmed up for {options.warm:g} s and analysed (ANALYZE) before.",
+        pinned(options),
         f"Each sender waits for the acknowledgement before it sends the next message, of {len(TEXT)} characters, to a "
         "recipient of its own whose socket is open. Acknowledged means committed: fsync, full_page_writes and "
         "synchronous_commit are on, and no setting of the two databases differs.",
