@@ -113,6 +113,15 @@ def fresh_database_url(postgres_url: str, worker_id: str, request: pytest.Fixtur
     asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
 
 
+@pytest.fixture
+def own_database_url(postgres_url: str, worker_id: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database for one test: a server on it leads its own relay."""
+    name = f"own_{worker_id}_{abs(hash(request.node.nodeid)) % 10**9}"
+    asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
+    yield database(postgres_url, name)
+    asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
+
+
 @pytest.fixture(scope="session")
 def server(database_url: str) -> Iterator[Running]:
     """A real server on 127.0.0.1, in a thread of this worker."""

@@ -228,7 +228,7 @@ class Socket:
         await self.person.world.server_idle()
         server = self.person.world.server
         org, person = self.person.tenant.org.id, int(self.person.id)
-        server.loop.call_soon_threadsafe(server.plaza.tell, org, person, "echo", {"n": before})
+        server.loop.call_soon_threadsafe(server.plaza.switchboard.tell, org, person, "echo", {"n": before})
         await self.hears("echo", before + 1)
 
     async def close(self) -> None:

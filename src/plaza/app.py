@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
 import structlog
 from starlette.middleware.cors import CORSMiddleware
 
@@ -16,6 +15,11 @@ from plaza import __version__
 from plaza.adapters.jwks import KeySets
 from plaza.adapters.local_bus import LocalBus
 from plaza.adapters.postgres_bus import PostgresBus
+from plaza.adapters.smtp import Smtp
+from plaza.admission import Admission
+from plaza.domains.accounts import MailPosted, SessionEnded, sessions
+from plaza.domains.accounts.jobs import Postman
+from plaza.domains.accounts.routes import TABLE as ACCOUNTS
 from plaza.domains.blocks.routes import TABLE as BLOCKS
 from plaza.domains.messages import MessageDeleted, MessageRead, MessageSent
 from plaza.domains.messages.live import LIVE as MESSAGES_LIVE
@@ -26,7 +30,6 @@ from plaza.domains.notifications.listeners import Listeners
 from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
-from plaza.domains.people import queries as people_queries
 from plaza.domains.people import service as people
 from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence import queries as presence_queries
@@ -36,7 +39,6 @@ from plaza.domains.presence.routes import Someone
 from plaza.domains.presence.tracker import Tracker
 from plaza.entry import openapi
 from plaza.entry.auth import Authenticator
-from plaza.entry.circular import Emit, Forget, Wake, org_room, person_room, say, socket_room, understand
 from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
@@ -46,12 +48,14 @@ from plaza.entry.rest import Rest
 from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.entry.sockets import Notice, Replayed, Since
 from plaza.entry.status import Status
+from plaza.entry.switchboard import Switchboard
 from plaza.kernel.clock import Clock, system_clock
 from plaza.kernel.context import Context, Organisation, Principal
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.ids import Ids, parse
-from plaza.kernel.outbox import Facts, LiveEvent
+from plaza.kernel.outbox import Announced, Facts
 from plaza.kernel.ports import Bus
+from plaza.kernel.sql import Database
 from plaza.realtime import Options, Server, Socket
 from plaza.settings import Settings
 from plaza.store import log as event_log
@@ -59,12 +63,13 @@ from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
 
 log = structlog.get_logger("plaza.app")
-TABLES = (PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+TABLES = (ACCOUNTS, PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
 ADMISSION = (
     organisations.NoSuchOrganisation,
     tokens.InvalidToken,
     tokens.TokenExpired,
     tokens.WrongOrganisation,
+    sessions.TokenRevoked,
     people.Suspended,
     people.AddressTaken,
 )
@@ -109,17 +114,21 @@ class Plaza:
         await self.store.open()
         node = await self.store.one(presence_queries.NODE)
         self.new_id = Ids(self.clock, node)
-        self.authenticator = Authenticator(self._find, self._admit, self.clock)
+        self.admission = Admission(self.store, self.key_sets, self.clock, self.new_id)
+        self.authenticator = Authenticator(self.admission.find, self.admission.admit, self.clock)
+        self._build_entry()
         self.bus: Bus = LocalBus() if self._alone() else PostgresBus(self.store, node)
-        self.bus.subscribe(self._hear)
+        self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, self._wake)
+        self.postman = self._postman()
         self.facts = self._facts()
-        self.relay = Relay(self.store, self.facts, self._deliver, self.clock)
+        self.relay = Relay(self.store, self.facts, self.switchboard.deliver, self.clock)
         self.store.announced = self._announced
         self.tracker = Tracker(self.store, node, self.clock, self._say_presence)
-        self._build_entry()
+        self.gateway.arrived = self._arrived
+        self.gateway.left = self.tracker.left
         self.gateway.position = await self.store.one(event_log.HEAD)
         await self.sockets.start()
-        for work in (self.bus.run, self.relay.run, self.tracker.run, self._sweep, self._expire):
+        for work in (self.bus.run, self.relay.run, self.tracker.run, self.postman.run, self._sweep, self._expire):
             self._tasks.append(asyncio.create_task(self._keep(work)))
 
     def _alone(self) -> bool:
@@ -137,8 +146,6 @@ class Plaza:
             Options(origins=None if not origins or "*" in origins else tuple(origins), originless=True),
         )
         self.gateway.server = self.sockets
-        self.gateway.arrived = self._arrived
-        self.gateway.left = self.tracker.left
         self.gateway.replay = self._replay
         docs = Docs(document)
         self.rest.page("openapi.json", docs.openapi)
@@ -155,6 +162,12 @@ class Plaza:
             max_age=600,
         )
 
+    def _postman(self) -> Postman:
+        chosen = self.settings
+        mailer = Smtp(chosen.smtp_url, chosen.mail_from) if chosen.smtp_url else None
+        site = chosen.public_url or f"http://{chosen.host}:{chosen.port}"
+        return Postman(self.store, mailer, self.clock, site)
+
     def _facts(self) -> Facts:
         heard = Listeners(self.new_id)
         return Facts(
@@ -163,11 +176,13 @@ class Plaza:
                 MessageSent: [delivered, heard.message_sent],
                 MessageRead: [heard.message_read],
                 MessageDeleted: [heard.message_deleted],
+                MailPosted: [self.postman.posted],
+                SessionEnded: [self._session_ended],
             },
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """HTTP: long-polling below the path of the sockets, everything else REST; WebSockets have their own protocol."""
+        """HTTP: long-polling below the path of the sockets, all else REST; WebSockets have their own protocol."""
         if scope["type"] == "http" and scope["path"].startswith("/socket.io"):
             if self.settings.workers > 1:
                 await refuse_polling(Request(scope, receive), send)
@@ -199,26 +214,6 @@ class Plaza:
         """Waits until the facts of every write so far have been relayed and shown."""
         await self.relay.idle()
 
-    # Who asks.
-
-    async def _find(self, slug: str) -> Organisation:
-        return await organisations.find(self.store, slug)
-
-    async def _admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
-        keys = await organisations.keys(self.store, org)
-        claims = await tokens.verify(token, org, keys, self.key_sets.fetch, self.clock())
-        person = await people.arrive(
-            self.store,
-            org,
-            subject=claims.subject,
-            email=claims.email,
-            name=claims.name,
-            picture=claims.picture,
-            now=self.clock(),
-            new_id=self.new_id,
-        )
-        return Principal(person.id, person.email, claims.role), claims.expires
-
     def _context(
         self,
         org: Organisation,
@@ -234,47 +229,26 @@ class Plaza:
             db=self.store,
             now=self.clock(),
             new_id=self.new_id,
-            tell=self.tell,
-            forget=self._forget,
+            tell=self.switchboard.tell,
+            forget=self.switchboard.forget,
             request_id=request_id,
             origin=origin,
             address=address,
         )
 
-    # What this process tells the others.
+    # What happens on sockets, and in the store.
+
+    def _wake(self) -> None:
+        self.relay.wake()
 
     def _announced(self) -> None:
         if self.relay.leads:
             self.relay.wake()
         else:
-            say(self.bus, Wake())
-
-    def _deliver(self, event: LiveEvent, payload: msgspec.Raw, position: int) -> None:
-        but = [socket_room(event.origin)] if event.origin else []
-        say(self.bus, Emit(person_room(event.org, event.audience), event.name, payload, but, position=position))
-
-    def tell(self, org: int, person: int, event: str, payload: object) -> None:
-        say(self.bus, Emit(person_room(org, person), event, msgspec.Raw(msgspec.json.encode(payload)), volatile=True))
+            self.switchboard.announce()
 
     def _say_presence(self, change: Change, event: str) -> None:
-        but = [person_room(change.org, person) for person in (change.person, *change.hidden_from)]
-        data = msgspec.Raw(msgspec.json.encode(Someone(change.email)))
-        say(self.bus, Emit(org_room(change.org), event, data, but, volatile=True))
-
-    def _forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
-        say(self.bus, Forget(org, person, session))
-
-    def _hear(self, message: bytes) -> None:
-        word = understand(message)
-        if isinstance(word, Emit):
-            self.gateway.emit(word)
-        elif isinstance(word, Forget):
-            self.authenticator.forget(word.org, person=word.person, session=word.session)
-            self.gateway.cut(word.org, person=word.person, session=word.session)
-        else:
-            self.relay.wake()
-
-    # Sockets.
+        self.switchboard.tell_everyone(change.org, event, Someone(change.email), (change.person, *change.hidden_from))
 
     async def _arrived(self, org: int, person: int) -> None:
         """Waits until the store knows, so that whoever is in is seen by the first who asks; not for ever."""
@@ -305,17 +279,20 @@ class Plaza:
                 log.exception("work.failed", work=getattr(work, "__qualname__", str(work)))
             await asyncio.sleep(0.5)
 
+    async def _session_ended(self, _db: Database, announced: Sequence[Announced]) -> None:
+        """For a process that ended before it could say so itself."""
+        for item in announced:
+            self.switchboard.forget(item.org, session=item.fact.session)
+
     async def _sweep(self) -> None:
-        """Asks the store who of the people here has been suspended, in case nobody said so."""
+        """Asks the store who of the people here may not be here any more, in case nobody said so."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            known = sorted(self.authenticator.people())
             with contextlib.suppress(Unavailable):
-                for whose in await self.store.all(
-                    people_queries.SUSPENDED, orgs=[org for org, _ in known], ids=[person for _, person in known]
-                ):
-                    self.authenticator.forget(whose.org, person=whose.person)
-                    self.gateway.cut(whose.org, person=whose.person)
+                for org, person in await self.admission.suspended(self.authenticator.people()):
+                    self.switchboard.forget(org, person=person)
+                for org, session in await self.admission.over(self.authenticator.sessions()):
+                    self.switchboard.forget(org, session=session)
 
     async def _expire(self) -> None:
         while True:

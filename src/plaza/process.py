@@ -51,7 +51,7 @@ async def serve(
     await plaza.start()
     server = build(plaza, GRACE_SECONDS)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110 — uvicorn has no event for it
         await asyncio.sleep(0.005)
     ready()
     stopping = asyncio.create_task(stop.wait())

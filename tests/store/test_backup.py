@@ -1,6 +1,7 @@
 """A backup holds what was acknowledged before it, and a restore is whole or did not happen."""
 
 import asyncio
+import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -8,9 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 import pytest
 
-from plaza.store.backup import BackupFailed, NotABackup, RestoreFailed, backup, read_seal, restore
+from plaza.store.backup import SEAL, BackupFailed, NotABackup, RestoreFailed, backup, read_seal, restore
 from plaza.store.binaries import NoSuchBinaries, Source, find_binaries
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.trouble import Trouble
@@ -173,6 +175,22 @@ async def test_a_restore_that_fails_in_the_middle_changes_nothing(
         await restore(url, file, source)
     assert await content(db) == before
     assert not await db.fetchval("select count(*) from pg_stat_activity where application_name = 'psql'")
+
+
+async def test_an_archive_that_breaks_off_in_the_middle_of_its_rows_changes_nothing(
+    url: str, db: asyncpg.Connection, source: Source, tmp_path: Path
+) -> None:
+    file = tmp_path / "plaza.backup"
+    await db.execute("insert into note select n, 1, to_jsonb(md5(n::text)) from generate_series(1, 20000) n")
+    seal = await backup(url, file, source)
+    part = file.read_bytes()[: seal.bytes * 3 // 4]
+    forged = msgspec.structs.replace(seal, sha256=hashlib.sha256(part).hexdigest(), bytes=len(part))
+    file.write_bytes(part + SEAL + msgspec.json.encode(forged) + b"\n")
+    await db.execute("delete from note where id % 2 = 0")
+    before = await content(db)
+    with pytest.raises(RestoreFailed, match="unchanged"):
+        await restore(url, file, source)
+    assert await content(db) == before
 
 
 async def test_a_backup_never_replaces_a_file_unasked_and_leaves_nothing_when_it_fails(

@@ -220,17 +220,19 @@ def _known(name: str) -> bool:
 
 @as_root
 def test_where_namespaces_are_forbidden_and_no_account_reaches_the_folder_it_is_said_what_to_do(
-    tmp_path: Path, no_namespaces: list[str]
+    tmp_path: Path, open_folder: Path, no_namespaces: list[str]
 ) -> None:
-    closed = tmp_path / "home"
+    closed, existing = tmp_path / "home", open_folder / "data"
     closed.mkdir(mode=0o700)
-    before = modes(closed, tmp_path)
+    existing.mkdir(mode=0o700)
+    before = modes(closed, tmp_path, existing)
     told = attempt(no_namespaces, closed / "data")
     assert told["trouble"] == "WrongUser"
     for word in ("refuses to run as root", "--data-dir", "max_user_namespaces", "PLAZA_DATABASE_URL"):
         assert word in str(told["text"])
-    assert modes(closed, tmp_path) == before
     assert modes(closed / "data")[0][0] == 0o700
+    assert attempt(no_namespaces, existing)["trouble"] == "WrongUser"
+    assert modes(closed, tmp_path, existing) == before
 
 
 @as_root

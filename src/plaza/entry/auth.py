@@ -57,6 +57,7 @@ class Authenticator:
         self._admit = admit
         self._clock = clock
         self._tokens: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._forgotten = 0
         self._organisations: OrderedDict[str, tuple[float, Organisation]] = OrderedDict()
 
     async def organisation(self, slug: str | None) -> Organisation:
@@ -75,9 +76,10 @@ class Authenticator:
 
     async def person(self, org: Organisation, token: str | None, auth: Auth = "member") -> Principal | None:
         """The person of a bearer token, None where the route needs nobody and nobody is there."""
+        if auth == "public":
+            # Whatever token is sent along: an expired one must not keep anybody from getting a fresh one.
+            return None
         if token is None:
-            if auth == "public":
-                return None
             raise Unauthenticated
         principal = (await self.remembered(org, token)).principal
         if auth == "member" and not principal.id:
@@ -91,8 +93,13 @@ class Authenticator:
         if known is not None and known.expires > self._clock().timestamp():
             return known
         self._tokens.pop(key, None)
+        before = self._forgotten
         principal, expires = await self._admit(org, token)
-        known = self._tokens[key] = Remembered(org.id, principal, expires)
+        known = Remembered(org.id, principal, expires)
+        if before != self._forgotten:
+            # Somebody was forgotten meanwhile, perhaps this one: ask again the next time.
+            return known
+        self._tokens[key] = known
         if len(self._tokens) > MOST_TOKENS:
             self._tokens.popitem(last=False)
         return known
@@ -101,8 +108,17 @@ class Authenticator:
         """(organisation, person) of every remembered token."""
         return {(known.org, known.principal.id) for known in self._tokens.values() if known.principal.id}
 
+    def sessions(self) -> set[tuple[int, int]]:
+        """(organisation, session) of every remembered token that belongs to a session."""
+        return {
+            (known.org, known.principal.session)
+            for known in self._tokens.values()
+            if known.principal.session is not None
+        }
+
     def forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
         """Drops the remembered tokens of a person, of a session, or of a whole organisation."""
+        self._forgotten += 1
         gone = [key for key, known in self._tokens.items() if known.org == org and _meant(known, person, session)]
         for key in gone:
             del self._tokens[key]

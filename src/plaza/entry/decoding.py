@@ -49,7 +49,11 @@ def query(shape: type[Q] | None, given: dict[str, str]) -> Q | None:
         for name in given:
             raise Invalid.field(name[:100], "is not a parameter of this route")
         return None
-    return _read(lambda: msgspec.convert(given, shape, strict=False))
+    asked = _read(lambda: msgspec.convert(given, shape, strict=False))
+    for field, name in zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True):
+        if name in given and getattr(asked, field) is None:
+            raise Invalid.field(name, "is not a value; leave the parameter out instead")
+    return asked
 
 
 def _check_text(raw: bytes) -> None:

@@ -224,7 +224,7 @@ def _curl(
             path = path.replace(f"{{{part['name']}}}", str(sample(part["schema"], {}, part["name"])))
     verb = "" if method == "get" else f"-X {method.upper()} "
     lines = [f'curl {verb}"$PLAZA{path}"', "-H 'orgid: demo'"]
-    if {} not in operation["security"]:
+    if operation["security"]:
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if body is not None:
         text = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")

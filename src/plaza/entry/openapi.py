@@ -46,7 +46,7 @@ BEARER = {
     "requests itself sends the person's token as `X-Client-Authorization`; that one decides who acts.",
 }
 _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
-    "public": [{}, {"bearer": []}],
+    "public": [],
     "member": [{"bearer": []}],
     "account": [{"bearer": []}],
 }
@@ -133,7 +133,7 @@ def _operation(table: Table, route: Route, schemas: Schemas, answers: Answers) -
     found["security"] = _SECURITY[route.auth]
     found["parameters"] = _parameters(route, schemas)
     if route.signature.body is not None:
-        required = bool(schemas.component(route.signature.body)["required"])
+        required = bool(schemas.component(route.signature.body)["required"] or route.signature.body.rules)
         content = {"application/json": {"schema": schemas.of(route.signature.body)}}
         found["requestBody"] = {"required": required, "content": content}
     found["responses"] = answers.of(route)
@@ -142,7 +142,7 @@ def _operation(table: Table, route: Route, schemas: Schemas, answers: Answers) -
 
 def _parameters(route: Route, schemas: Schemas) -> list[Schema]:
     found: list[Schema] = [{"$ref": "#/components/parameters/orgid"}]
-    if route.writes and route.auth != "public":
+    if route.writes and route.auth == "member":
         found.append({"$ref": "#/components/parameters/idempotencyKey"})
     names = re.findall(r":(\w+)", route.path)
     for name, hint in zip(names, _segments(route).values(), strict=True):

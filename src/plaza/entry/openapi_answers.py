@@ -43,21 +43,17 @@ _RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 
 
 def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refusal]]:
-    """Every refusal that a route can answer with, each reason once; `admission` is what a token may be refused for."""
-    found: list[type[Refusal]] = [
-        Invalid,
-        OrganisationMissing,
-        Unauthenticated,
-        Missing,
-        TooMany,
-        Unavailable,
-        *admission,
-    ]
+    """Every refusal that a route can answer with, each reason once; `admission` are those of whoever lets it in."""
+    found: list[type[Refusal]] = [Invalid, OrganisationMissing, Missing, TooMany, Unavailable]
+    if route.auth == "public":
+        found += [refusal for refusal in admission if issubclass(refusal, Missing)]
+    else:
+        found += [Unauthenticated, *admission]
     if route.auth == "member":
         found.append(Unverified)
     if route.writes:
         found += [TooLarge, UnsupportedMedia]
-    if route.writes and route.auth != "public":
+    if route.writes and route.auth == "member":
         found += [InFlight, Mismatch]
     by_reason: dict[str, type[Refusal]] = {refusal.reason: refusal for refusal in [*found, *route.errors]}
     return list(by_reason.values())

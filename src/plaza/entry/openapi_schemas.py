@@ -27,6 +27,9 @@ class Schemas:
         found, components = msgspec.json.schema_components(shapes, ref_template=REF + "{name}")
         self._found: dict[Any, Schema] = dict(zip(shapes, map(_closed, found), strict=True))
         self.components = dict(sorted((readable(name), _closed(schema)) for name, schema in components.items()))
+        for shape in loose:
+            if getattr(shape, "rules", None):
+                self.component(shape).update(shape.rules)
         self._complete({name for shape in loose for name in self._reached(self._found[shape])})
 
     def of(self, shape: Any) -> Schema:

@@ -102,7 +102,8 @@ class Rest:
         network = limits.network(request.address)
         self._limits.take(("address", network), limits.STRANGERS)
         org = await self._authenticator.organisation(request.only("orgid"))
-        person = await self._authenticator.person(org, _token(request), route.auth)
+        token = None if route.auth == "public" else _token(request)
+        person = await self._authenticator.person(org, token, route.auth)
         self._take(org, person, route, network)
         shape = route.signature
         asked = decoding.query(shape.query, request.query())
@@ -110,7 +111,7 @@ class Rest:
         sent = decoding.body(shape.body, raw, request.header("content-type"))
         ctx = self._context(org, person, request_id=request.id, address=request.address)
         arguments = shape.arguments(values, sent, asked)
-        key = request.only("idempotency-key") if route.writes and person is not None else None
+        key = request.only("idempotency-key") if route.writes and route.auth == "member" else None
         if key is not None:
             return await self._once(ctx, route, arguments, key, request, sent)
         return route.status, msgspec.json.encode(await route.call(ctx, *arguments))

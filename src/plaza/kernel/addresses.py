@@ -11,7 +11,8 @@ from plaza.kernel.errors import Invalid
 PersonRef = NewType("PersonRef", str)
 """A person named in a path or a body: an e-mail address or the person's id."""
 
-_ADDRESS = re.compile(r"[^@\s\x00-\x20\x7f\"(),:;<>\[\]\\]{1,64}@[^@\s\x00-\x20\x7f\"(),:;<>\[\]\\]{1,189}")
+_PART = r"[^@\s\x00-\x20\x7f-\x9f\ufeff\"(),:;<>\[\]\\]"
+_ADDRESS = re.compile(rf"{_PART}{{1,64}}@{_PART}{{1,189}}")
 
 
 def is_address(text: str) -> bool:

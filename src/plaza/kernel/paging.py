@@ -22,7 +22,15 @@ DEFAULT, MOST = 20, 100
 
 Limit = Annotated[int, Meta(ge=1, le=1_000_000, description=f"Rows of a page; over {MOST} is clamped.")]
 PageNumber = Annotated[int, Meta(ge=1, le=1_000_000, description="The page's number, from 1.")]
-Cursor = Annotated[str, Meta(min_length=1, max_length=200, description="`nextCursor` of the page before.")]
+Cursor = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="`nextCursor` of the page before.",
+        extra_json_schema={"format": "cursor"},
+    ),
+]
 
 
 class Paging(Query):

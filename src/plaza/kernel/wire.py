@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +11,23 @@ from msgspec import Meta
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """What a request body or a socket payload is decoded to; an unknown field is refused."""
+
+    rules: ClassVar[Mapping[str, object]] = {}
+    """What the document says beside the fields: JSON Schema of what the use case asks of several of them."""
+
+
+def at_least_one(*names: str) -> Mapping[str, object]:
+    """Rules of a body that must have one of some fields."""
+    return {"anyOf": [_given(name) for name in names]}
+
+
+def exactly_one(*names: str) -> Mapping[str, object]:
+    """Rules of a body that must have one of some fields and no other of them."""
+    return {"oneOf": [_given(name) for name in names]}
+
+
+def _given(name: str) -> Mapping[str, object]:
+    return {"required": [name], "properties": {name: {"type": ["string", "array"]}}}
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -29,8 +47,13 @@ Instant = Annotated[
     str, Meta(max_length=24, description="ISO 8601, UTC, milliseconds, Z.", examples=["2026-11-20T09:30:00.000Z"])
 ]
 Email = Annotated[str, Meta(max_length=254, examples=["bob@demo.test"])]
-_WORD = r'[^@\s\x00-\x20\x7f"(),:;<>\[\]\\.]+'
+_BLANK = r"\s\x00-\x20\x7f-\x9f\ufeff"
+_WORD = rf'[^@{_BLANK}"(),:;<>\[\]\\.]+'
 _WORDS = rf"{_WORD}(\.{_WORD})*"
+# These two patterns are said, not checked here: `addresses` refuses with a sentence that people understand.
+Address = Annotated[
+    str, Meta(max_length=254, examples=["bob@demo.test"], extra_json_schema={"pattern": f"^{_WORDS}@{_WORDS}$"})
+]
 Person = Annotated[
     str,
     Meta(
@@ -38,7 +61,6 @@ Person = Annotated[
         max_length=254,
         description="An e-mail address or a person's id.",
         examples=["bob@demo.test"],
-        # Said, not checked here: addresses.split refuses with a sentence that people understand.
         extra_json_schema={"pattern": f"^([0-9]+|{_WORDS}@{_WORDS})$"},
     ),
 ]
@@ -47,7 +69,11 @@ Line = Annotated[str, Meta(max_length=200)]
 Paragraph = Annotated[str, Meta(max_length=2_000)]
 Url = Annotated[
     str,
-    Meta(max_length=2_048, pattern=r"^[hH][tT][tT][pP][sS]?://[^\s]+$(?!\n)", examples=["https://demo.test/a.png"]),
+    Meta(
+        max_length=2_048,
+        pattern=rf"^[hH][tT][tT][pP][sS]?://[^{_BLANK}]+$(?!\n)",
+        examples=["https://demo.test/a.png"],
+    ),
 ]
 ClientId = Annotated[str, Meta(min_length=1, max_length=128, description="The client's own id of this write.")]
 Count = Annotated[int, Meta(ge=0)]

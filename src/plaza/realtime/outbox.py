@@ -53,17 +53,17 @@ class Outbox:
 
     def many(self, addressees: Collection[Addressee], frame: bytes, volatile: bool = False) -> None:
         """Queue one frame for all of them; the cost of a delivery is this loop's body and a share of one write."""
-        if len(addressees) <= self._slice:
-            for addressee in addressees:
-                self.one(addressee.outlet, frame, volatile)
-            return
-        most, bulk = self._most, self._bulk
+        most, direct, bulk = self._most, self._direct, self._bulk
+        large = len(addressees) > self._slice
         for addressee in addressees:
             outlet = addressee.outlet
             queue = outlet.queue
             if (outlet.blocked or len(queue) >= most) and self._held(outlet, frame, volatile):
                 continue
-            if not queue:
+            if not large and not outlet.urgent:
+                outlet.urgent = True
+                direct.append(outlet)
+            elif large and not queue:
                 bulk.append(outlet)
             queue.append(frame)
         self._wake()

@@ -57,6 +57,7 @@ class PrivatePostgres:
         self._lock: int | None = None
         self._made = False
         self._stopping = False
+        self._watching: asyncio.Task[None] | None = None
         self._sockets: Path | None = None
         self._postmaster: Postmaster | None = None
 
@@ -78,6 +79,10 @@ class PrivatePostgres:
     async def stop(self) -> None:
         """Stops the server in order, by force after ten seconds, and gives the folder back; harmless when it is off."""
         self._stopping = True
+        if self._watching and self._watching is not asyncio.current_task():
+            # In the middle of a new start it would go on in a folder that is somebody else's by then.
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         try:
             while self._postmaster:
                 ending, self._postmaster = self._postmaster, None
@@ -89,6 +94,24 @@ class PrivatePostgres:
 
     async def watch(self) -> None:
         """Starts the server again each time it dies; runs until `stop` (or until it is cancelled)."""
+        self._watching = asyncio.current_task()
+        try:
+            await self._revive_for_ever()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._watching = None
+
+    async def __aenter__(self) -> Started:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _revive_for_ever(self) -> None:
         pause = FIRST_PAUSE
         while dead := await self._death():
             lived = time.monotonic() - dead.since
@@ -104,14 +127,6 @@ class PrivatePostgres:
                     await self._postmaster.end()
             else:
                 log.warning("PostgreSQL is back after %.1f s, process %s", again.seconds, again.pid)
-
-    async def __aenter__(self) -> Started:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     def _take_folder(self) -> None:
         root = self._layout.root
@@ -166,9 +181,6 @@ class PrivatePostgres:
         return unclean or swept > 0
 
     def _launch(self, binaries: Binaries, runner: Runner) -> Postmaster:
-        # Looked at without an await before the launch, so that none can start behind a stop.
-        if self._stopping:
-            raise cluster.CannotStart("Plaza is stopping.")
         self._sockets = self._sockets or folder.socket_folder(self._layout, runner)
         name = processes.mark(self._layout.cluster)
         self._postmaster = Postmaster(self._layout, binaries, runner, self._sockets, name)
@@ -177,7 +189,7 @@ class PrivatePostgres:
     async def _death(self) -> Postmaster | None:
         """Waits until the server is dead and returns it; None when it was stopped."""
         trimmed = time.monotonic()
-        while self._postmaster and not self._stopping:
+        while self._postmaster:
             if self._postmaster.status is not None:
                 return self._postmaster
             if time.monotonic() - trimmed > TRIM_SECONDS:

@@ -6,10 +6,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from plaza.kernel.wire import Body, Count, Email, Id, Name, Record, Url
+from plaza.kernel.wire import Address, Body, Count, Email, Id, Name, Record, Url, exactly_one
 
 Password = Annotated[str, Meta(min_length=1, max_length=200)]
-NewPassword = Annotated[str, Meta(min_length=8, max_length=200, description="At least a letter and a digit.")]
+NewPassword = Annotated[
+    str,
+    Meta(
+        min_length=8,
+        max_length=200,
+        description="At least a letter and a digit.",
+        # Said, not checked here: it is simpler than `passwords.check_strength`, which takes any script's letters.
+        extra_json_schema={"pattern": r"[A-Za-z][\s\S]*[0-9]|[0-9][\s\S]*[A-Za-z]"},
+    ),
+]
 Phone = Annotated[str, Meta(max_length=40)]
 Code = Annotated[str, Meta(min_length=1, max_length=64, description="The code of the mail; good once.")]
 RefreshToken = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -19,7 +28,7 @@ Role = Literal["customer", "staff", "admin"]
 class SignUp(Body):
     """A new account."""
 
-    email: Email
+    email: Address
     password: NewPassword
     first_name: Name = ""
     last_name: Name = ""
@@ -29,19 +38,21 @@ class SignUp(Body):
 class SignIn(Body):
     """An address and its password."""
 
-    email: Email
+    email: Address
     password: Password
 
 
 class Verification(Body):
     """The proof that an address is yours."""
 
-    email: Email
+    email: Address
     code: Code
 
 
 class Refreshing(Body, rename=None):
     """A refresh token, under either of the names that clients use."""
+
+    rules = exactly_one("refresh_token", "refreshToken")
 
     refresh_token: RefreshToken | None = None
     refreshToken: RefreshToken | None = None  # noqa: N815 — the other name on the wire
@@ -57,13 +68,13 @@ class PasswordChange(Body):
 class Forgotten(Body):
     """Whose password is forgotten."""
 
-    email: Email
+    email: Address
 
 
 class PasswordReset(Body):
     """The code of the mail, and a password of your choice."""
 
-    email: Email
+    email: Address
     code: Code
     new_password: NewPassword
 

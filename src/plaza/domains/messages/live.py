@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from plaza.domains.messages import queries
+from plaza.domains.messages import queries, relayed
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
 from plaza.domains.messages.schemas import MessageWasDeleted, MessageWasRead, Typing, TypingFrom
 from plaza.domains.presence import lapsed
@@ -29,7 +29,7 @@ async def typing(ctx: Context, whom: Typing) -> Ok:
 async def messages(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:
     """The message of each event as its audience may see it now; nothing where they may not any more."""
     shown = await db.all(
-        queries.SHOW,
+        relayed.SHOW,
         orgs=[event.org for event in events],
         ids=[event.fact.message for event in events],
         viewers=[event.audience for event in events],
@@ -42,7 +42,7 @@ async def messages(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[o
 async def receipts(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:
     """One `messageRead` for each message that was read, where both sides let it be known."""
     asked = [(event.org, message) for event in events for message in event.fact.messages]
-    rows = await db.all(queries.RECEIPTS, orgs=[org for org, _ in asked], ids=[message for _, message in asked])
+    rows = await db.all(relayed.RECEIPTS, orgs=[org for org, _ in asked], ids=[message for _, message in asked])
     known = {row.id: row for row in rows}
     return [
         [
@@ -57,7 +57,7 @@ async def receipts(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[o
 async def deletions(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:
     """The ids of what is gone; never what it said."""
     emails = await db.all(
-        queries.EMAILS, orgs=[event.org for event in events], people=[event.fact.by for event in events]
+        relayed.EMAILS, orgs=[event.org for event in events], people=[event.fact.by for event in events]
     )
     return [
         [
@@ -76,7 +76,7 @@ async def delivered(db: Database, announced: Sequence[Announced]) -> None:
     """Notes which messages reached somebody who is online."""
     now = max(item.at for item in announced)
     await db.all(
-        queries.DELIVERED,
+        relayed.DELIVERED,
         orgs=[item.org for item in announced],
         ids=[item.fact.message for item in announced],
         now=now,

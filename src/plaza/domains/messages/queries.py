@@ -1,16 +1,13 @@
-"""Statements of direct messages.
-
-`m` is always the message, `s` its sender, `r` its recipient, `q` the message that it answers; `:me` is who looks.
-"""
+"""Statements of direct messages; `fragments` says what `m`, `s`, `r` and `q` are."""
 
 from __future__ import annotations
 
 import msgspec
 
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
+from plaza.domains.messages.fragments import PEER, PEOPLE, columns, quoted, unread, visible
 from plaza.domains.messages.schemas import Message, Thread
 from plaza.domains.people import card
-from plaza.domains.presence import online_now
 from plaza.kernel import policies
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
@@ -40,66 +37,12 @@ class Deleted(msgspec.Struct, frozen=True):
     own: bool
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """A message for one of its two people."""
-
-    viewer: int
-    key: int
-    message: Message
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """A read message, where both sides let it be known."""
-
-    id: int
-    by: str
-    read_at: str
-
-
-def visible(message: str, viewer: str = ":me") -> str:
-    """Whether one of the two has not hidden the message for themselves."""
-    return f"""(({message}.sender = {viewer} and not {message}.sender_hid)
-        or ({message}.recipient = {viewer} and not {message}.recipient_hid))"""
-
-
-def unread(message: str) -> str:
-    """Whether a message waits to be read by its recipient."""
-    return f"({message}.read_at is null and {message}.deleted_at is null and not {message}.recipient_hid)"
-
-
-def columns(viewer: str) -> str:
-    """A `Message` as `viewer` sees it; the sender learns of the reading only where both let it be known."""
-    read = f"(m.read_at is not null and (m.recipient = {viewer} or (s.read_receipts and r.read_receipts)))"
-    return f"""row(
-        m.id::text, m.thread::text, m.seq, s.email, r.email, m.content, m.content_type, m.attachments,
-        m.reply_to::text,
-        case when q.id is not null then row(
-            q.id::text, case when q.sender = s.id then s.email else r.email end, left(q.content, 140), q.content_type
-        ) end,
-        case when m.sender = {viewer} then m.client_id end,
-        case when m.deleted_at is not null then 'deleted' when {read} then 'read'
-            when m.delivered_at is not null then 'delivered' else 'sent' end,
-        m.created_at, m.delivered_at, case when {read} then m.read_at end, {card("s")}
-    )"""
-
-
-def quoted(viewer: str) -> str:
-    """Joins the message that `m` answers, where the viewer may still see it."""
-    return f"""left join message q on q.org = m.org and q.id = m.reply_to and q.deleted_at is null
-        and {visible("q", viewer)}"""
-
-
-PEOPLE = """join person s on s.org = m.org and s.id = m.sender
-    join person r on r.org = m.org and r.id = m.recipient"""
-
-_PEER = "peer as (select * from person where org = :org and (email = :email or id = :person))"
-
 SEND = Statement(
     "messages.send",
     Sent,
     f"""
     with me as (select * from person where org = :org and id = :me and status = 'active'),
-    {_PEER},
+    {PEER},
     prior as (
         select m.* from message m, peer
         where m.org = :org and m.sender = :me and m.recipient = peer.id and m.client_id = :client_id
@@ -201,7 +144,7 @@ def _history(name: str, beyond: str, order: str) -> Statement[Slice]:
         name,
         Slice,
         f"""
-        with {_PEER},
+        with {PEER},
         t as (
             select thread.id, last_seq - case when low = :me then low_hidden else high_hidden end as total
             from thread, peer
@@ -271,7 +214,7 @@ READ = _read(
 )
 READ_THREAD = _read(
     "messages.read_thread",
-    f"""{_PEER},
+    f"""{PEER},
         chosen as (
             select m.id from message m, peer
             where m.org = :org and m.recipient = :me and m.sender = peer.id and {unread("m")} order by m.id
@@ -347,54 +290,4 @@ HEARER = Statement(
         and not {policies.blocked(":me", "p.id")}
     """,
     hot=True,
-)
-
-# The relay speaks of many organisations at once: their ids come as arrays beside those of the messages.
-SHOW = Statement(
-    "messages.show",
-    Shown,
-    f"""
-    select given.viewer, m.id, {columns("given.viewer")}
-    from unnest(:orgs::integer[], :ids::bigint[], :viewers::bigint[]) as given (org, id, viewer)
-    join message m on m.org = given.org and m.id = given.id and {visible("m", "given.viewer")}
-    {PEOPLE} {quoted("given.viewer")}
-    where not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
-    """,
-    tenant=False,
-)
-RECEIPTS = Statement(
-    "messages.receipts",
-    Receipt,
-    f"""
-    select m.id, r.email, m.read_at
-    from unnest(:orgs::integer[], :ids::bigint[]) as given (org, id)
-    join message m on m.org = given.org and m.id = given.id and m.read_at is not null
-    {PEOPLE}
-    where s.read_receipts and r.read_receipts
-        and not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
-    """,
-    tenant=False,
-)
-DELIVERED = Statement(
-    "messages.delivered",
-    int,
-    f"""
-    update message m set delivered_at = :now
-    from unnest(:orgs::integer[], :ids::bigint[]) as given (org, id)
-    where m.org = given.org and m.id = given.id and m.delivered_at is null
-        and {online_now("m.org, m.recipient")}
-    returning m.id
-    """,
-    tenant=False,
-)
-EMAILS = Statement(
-    "messages.emails",
-    str,
-    """
-    select p.email
-    from unnest(:orgs::integer[], :people::bigint[]) with ordinality as given (org, person, place)
-    join person p on p.org = given.org and p.id = given.person
-    order by place
-    """,
-    tenant=False,
 )

@@ -10,7 +10,21 @@ from msgspec import Meta, field
 from plaza.domains.people import PersonCard
 from plaza.kernel.ids import HIGHEST
 from plaza.kernel.paging import Cursor, Limit, PageNumber
-from plaza.kernel.wire import Body, ClientId, Count, Email, Id, IdText, Instant, Line, Person, Query, Record, Url
+from plaza.kernel.wire import (
+    Body,
+    ClientId,
+    Count,
+    Email,
+    Id,
+    IdText,
+    Instant,
+    Line,
+    Person,
+    Query,
+    Record,
+    Url,
+    at_least_one,
+)
 
 LONGEST = 10_000
 """Characters of a message."""
@@ -39,6 +53,7 @@ Attachments = Annotated[list[Attachment], Meta(max_length=MOST_ATTACHMENTS)]
 class NewMessage(Body):
     """A message to send: words, attachments, or both."""
 
+    rules = at_least_one("content", "attachments")
     to: Person
     content: Text = ""
     content_type: ContentType = "text"
@@ -116,6 +131,7 @@ class Ids(Body):
 class Reads(Body):
     """What was read: one message, several, or all of a person's."""
 
+    rules = at_least_one("messageId", "messageIds", "peer")
     message_id: IdText | None = None
     message_ids: Annotated[list[IdText], Meta(max_length=1_000)] | None = None
     peer: Person | None = None

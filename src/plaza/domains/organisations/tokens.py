@@ -12,7 +12,7 @@ import jwt
 import msgspec
 
 from plaza.domains.organisations.queries import KeyRow
-from plaza.kernel import addresses
+from plaza.kernel import addresses, ids
 from plaza.kernel.context import Organisation
 from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
 
@@ -76,6 +76,7 @@ class _Payload(msgspec.Struct, frozen=True):
     name: str | None = None
     picture: str | None = None
     sid: str | None = None
+    iss: object = None
     aud: str | list[str] | None = None
     iat: int | float | None = None
 
@@ -92,7 +93,7 @@ async def verify(token: str, org: Organisation, keys: Sequence[KeyRow], key_set:
             continue
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise InvalidToken from error
-        return _accepted(payload, now)
+        return _accepted(payload, now, ours=algorithm == "HS256" and payload.iss == ISSUER)
     raise InvalidToken
 
 
@@ -152,24 +153,26 @@ async def _candidates(header: Mapping[str, Any], keys: Sequence[KeyRow], key_set
     ]
 
 
-def _accepted(payload: _Payload, now: datetime) -> Claims:
+def _accepted(payload: _Payload, now: datetime, *, ours: bool) -> Claims:
     """The claims, when the times, the audience and the names hold."""
     present = now.timestamp()
     begun = payload.iat if payload.iat is not None else present
-    if not present - LONGEST_SECONDS - SKEW_SECONDS <= payload.exp <= begun + LONGEST_SECONDS + SKEW_SECONDS:
-        raise TokenExpired if payload.exp <= present else InvalidToken
     if payload.exp <= present:
         raise TokenExpired
+    if payload.exp > begun + LONGEST_SECONDS + SKEW_SECONDS:
+        raise InvalidToken
     if begun > present + SKEW_SECONDS or _audience(payload.aud) is False:
         raise InvalidToken
-    return _claims(payload)
+    # Other signers have sessions of their own; only ours are rows here.
+    session = ids.parse(payload.sid) if ours and payload.sid is not None else None
+    return _claims(payload, session)
 
 
 def _audience(aud: str | list[str] | None) -> bool:
     return aud is None or AUDIENCE in ([aud] if isinstance(aud, str) else aud)
 
 
-def _claims(payload: _Payload) -> Claims:
+def _claims(payload: _Payload, session: int | None) -> Claims:
     address = payload.email if payload.email is not None else payload.sub
     try:
         email = addresses.address(address, "email")
@@ -185,7 +188,7 @@ def _claims(payload: _Payload) -> Claims:
         role=payload.role,
         name=payload.name,
         picture=payload.picture if _URL.fullmatch(payload.picture or "") else None,
-        session=int(payload.sid) if payload.sid is not None and payload.sid.isdigit() else None,
+        session=session,
     )
 
 

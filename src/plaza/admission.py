@@ -1,0 +1,63 @@
+"""Admission: who a token lets in, composed of organisations, people and built-in accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from plaza.adapters.jwks import KeySets
+from plaza.domains import accounts
+from plaza.domains.organisations import service as organisations
+from plaza.domains.organisations import tokens
+from plaza.domains.people import queries as people_queries
+from plaza.domains.people import service as people
+from plaza.kernel.clock import Clock
+from plaza.kernel.context import Organisation, Principal
+from plaza.store.postgres import Postgres
+
+OfOrg = tuple[int, int]
+"""(organisation, person or session)."""
+
+
+class Admission:
+    """Speaks to the store for the entry, which knows no domain."""
+
+    def __init__(self, store: Postgres, key_sets: KeySets, clock: Clock, new_id: Callable[[], int]) -> None:
+        self._store = store
+        self._key_sets = key_sets
+        self._clock = clock
+        self._new_id = new_id
+
+    async def find(self, slug: str) -> Organisation:
+        """The organisation called `slug`."""
+        return await organisations.find(self._store, slug)
+
+    async def admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
+        """The principal of a token and when it expires; whoever is suspended or signed out is refused."""
+        now = self._clock()
+        keys = await organisations.keys(self._store, org)
+        claims = await tokens.verify(token, org, keys, self._key_sets.fetch, now)
+        if claims.session is not None:
+            return await accounts.resume(self._store, org, claims, now), claims.expires
+        person = await people.arrive(
+            self._store,
+            org,
+            subject=claims.subject,
+            email=claims.email,
+            name=claims.name,
+            picture=claims.picture,
+            now=now,
+            new_id=self._new_id,
+        )
+        return Principal(person.id, person.email, claims.role), claims.expires
+
+    async def suspended(self, known: Collection[OfOrg]) -> list[OfOrg]:
+        """Those of some people who have been suspended."""
+        rows = await self._store.all(
+            people_queries.SUSPENDED, orgs=[org for org, _ in known], ids=[person for _, person in known]
+        )
+        return [(row.org, row.person) for row in rows]
+
+    async def over(self, known: Collection[OfOrg]) -> list[OfOrg]:
+        """Those of some sessions that have ended."""
+        rows = await accounts.over(self._store, known, self._clock())
+        return [(row.org, row.id) for row in rows]

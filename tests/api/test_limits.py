@@ -1,0 +1,43 @@
+"""Rate limits as a client meets them: 429 with `Retry-After`, for each person, on REST and sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from plaza.entry.limits import EVENTS, READS
+from tests.server import SETTINGS, Running
+from tests.world import World
+
+
+@pytest.fixture
+async def limited(own_database_url: str) -> AsyncIterator[World]:
+    with Running(own_database_url, msgspec.structs.replace(SETTINGS, rate_limits="on")) as server:
+        async with World(server, "client/community") as world:
+            yield world
+
+
+async def test_who_asks_too_fast_is_told_when_to_come_back_and_others_are_not(limited: World) -> None:
+    alice, bob = await limited.north.people("alice", "bob")
+    answers = [
+        await alice.ask("GET", "messages/unread-count", headers={"x-forwarded-for": f"203.0.113.{number}"})
+        for number in range(READS.burst + 60)
+    ]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert all(answer.status_code in (200, 429) for answer in answers)
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert refused[0].json()["reason"] == "rate.limited"
+    assert (await bob.ask("GET", "messages/unread-count")).status_code == 200
+
+
+async def test_a_socket_that_talks_too_fast_is_refused_and_lives(limited: World) -> None:
+    (alice,) = await limited.north.people("alice")
+    socket = await alice.socket()
+    answers = [await socket.ask("getOnlineUsers") for _ in range(EVENTS.burst + 60)]
+    refused = [answer for answer in answers if isinstance(answer, dict)]
+    assert refused
+    assert {answer["code"] for answer in refused} == {"rate.limited"}
+    assert socket.client.connected

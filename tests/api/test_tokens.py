@@ -1,0 +1,258 @@
+"""Tokens: every check of guarantees c.5, and the rules of the header `orgid` (contract, section 3.5)."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from plaza.domains.organisations import service as organisations
+from plaza.domains.organisations.tokens import LONGEST_SECONDS
+from plaza.kernel.clock import system_clock
+from tests.jwks import KeyServer
+from tests.world import Person, Tenant, World
+
+
+def claims(tenant: Tenant, **more: Any) -> dict[str, Any]:
+    """What a host system signs, by decision 34."""
+    now = int(time.time())
+    return {"sub": "host-7", "email": "Dora@mail.test", "org": tenant.slug, "iat": now, "exp": now + 600} | more
+
+
+def signed(tenant: Tenant, payload: dict[str, Any], **options: Any) -> str:
+    """A token of the organisation's own key."""
+    key = options.pop("key", tenant.key.secret)
+    return jwt.encode(payload, key, algorithm=options.pop("algorithm", "HS256"), **options)
+
+
+def bearing(tenant: Tenant, token: str) -> Person:
+    """Somebody with this token."""
+    person = Person(tenant, "dora@mail.test")
+    person.token = token
+    return person
+
+
+async def verdict(tenant: Tenant, token: str) -> tuple[int, str]:
+    """(status, reason) of a request with a token; (200, "") when it is accepted."""
+    answer = await bearing(tenant, token).ask("GET", "people/me")
+    return answer.status_code, "" if answer.status_code == 200 else answer.json()["reason"]
+
+
+async def test_a_hosts_token_makes_its_person_just_in_time(world: World, prefix: str) -> None:
+    payload = claims(world.north, name="Dora Dale", picture="https://cdn.test/d.png")
+    me = await bearing(world.north, signed(world.north, payload)).get("people/me")
+    assert (me["email"], me["firstName"], me["lastName"]) == ("dora@mail.test", "Dora", "Dale")
+    assert me["image"] == "https://cdn.test/d.png"
+    again = await bearing(world.north, signed(world.north, payload | {"jti": "2"})).get("people/me")
+    assert again["id"] == me["id"]
+    other = await bearing(world.south, signed(world.south, payload | {"org": world.south.slug})).get("people/me")
+    assert other["id"] != me["id"]
+
+
+async def test_a_subject_that_is_an_address_needs_no_other(world: World) -> None:
+    payload = claims(world.north, sub="dora@mail.test")
+    del payload["email"]
+    assert (await bearing(world.north, signed(world.north, payload)).get("people/me"))["email"] == "dora@mail.test"
+
+
+async def test_another_subject_does_not_take_over_a_persons_address(world: World) -> None:
+    assert await verdict(world.north, signed(world.north, claims(world.north))) == (200, "")
+    thief = signed(world.north, claims(world.north, sub="host-8"))
+    assert await verdict(world.north, thief) == (403, "person.address_taken")
+
+
+NOW = int(time.time())
+BAD_CLAIMS: list[dict[str, Any]] = [
+    {"exp": None},
+    {"exp": 1e30},
+    {"exp": str(NOW + 600)},
+    {"exp": NOW + LONGEST_SECONDS + 3600},
+    {"iat": NOW + 3600, "exp": NOW + 7200},
+    {"iat": "yesterday"},
+    {"sub": None},
+    {"sub": ["host-7"]},
+    {"sub": ""},
+    {"sub": "a\x00b"},
+    {"sub": "x" * 300},
+    {"org": None},
+    {"org": ["north"]},
+    {"org": ""},
+    {"email": None},
+    {"email": "no address"},
+    {"email": ["dora@mail.test"]},
+    {"email": "a@b@c"},
+    {"role": "root"},
+    {"aud": "another-service"},
+    {"aud": ["x", "y"]},
+    {"aud": 5},
+]
+
+
+@pytest.mark.parametrize("changes", BAD_CLAIMS, ids=[f"{n}-{next(iter(c))}" for n, c in enumerate(BAD_CLAIMS)])
+async def test_a_token_whose_claims_do_not_hold_is_refused(world: World, changes: dict[str, Any]) -> None:
+    payload = {name: value for name, value in (claims(world.north) | changes).items() if value is not None}
+    assert await verdict(world.north, raw(world.north, payload)) == (401, "auth.invalid_token")
+
+
+@pytest.mark.parametrize("ago", [1, 10**6, 10**9])
+async def test_a_token_whose_time_is_over_says_so(world: World, ago: int) -> None:
+    token = raw(world.north, claims(world.north, iat=NOW - 2 * 10**9, exp=NOW - ago))
+    assert await verdict(world.north, token) == (401, "auth.token_expired")
+
+
+@pytest.mark.parametrize("aud", ["plaza", ["x", "plaza"]])
+async def test_a_token_for_plaza_is_accepted(world: World, aud: object) -> None:
+    assert await verdict(world.north, raw(world.north, claims(world.north, aud=aud))) == (200, "")
+
+
+def raw(tenant: Tenant, payload: dict[str, Any], header: dict[str, Any] | None = None) -> str:
+    """A token signed by the organisation's key, whatever it says: the library would not write some of these."""
+    parts = [part(header or {"alg": "HS256", "typ": "JWT"}), part(payload)]
+    body = ".".join(parts)
+    assert tenant.key.secret is not None
+    mark = jwt.get_algorithm_by_name("HS256").sign(body.encode(), tenant.key.secret)
+    return f"{body}.{base64.urlsafe_b64encode(mark).decode().rstrip('=')}"
+
+
+def part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(value)).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "None"},
+        {"alg": "nOnE", "typ": "JWT"},
+        {"alg": "HS512", "typ": "JWT"},
+        {"alg": "HS256", "typ": "refresh"},
+        {"alg": "HS256", "typ": "JWT", "crit": ["x"], "x": 1},
+        {"alg": "HS256", "typ": "JWT", "kid": "../../etc/passwd"},
+        {"alg": "HS256", "typ": "JWT", "kid": "' or 1=1 --"},
+        {"alg": "HS256", "typ": "JWT", "kid": "http://127.0.0.1/"},
+        {"alg": "HS256", "typ": "JWT", "kid": "k" * 4000},
+        {"alg": ["HS256"], "typ": "JWT"},
+        {"typ": "JWT"},
+    ],
+    ids=lambda header: str(header)[:60],
+)
+async def test_a_header_that_tries_something_is_refused(world: World, header: dict[str, Any]) -> None:
+    assert await verdict(world.north, raw(world.north, claims(world.north), header)) == (401, "auth.invalid_token")
+
+
+@pytest.mark.parametrize(
+    "extra", [{"jku": "http://127.0.0.1:1/"}, {"x5u": "http://127.0.0.1:1/"}, {"jwk": {"kty": "oct"}}]
+)
+async def test_headers_that_bring_their_own_key_are_ignored(world: World, extra: dict[str, Any]) -> None:
+    header = {"alg": "HS256", "typ": "JWT"} | extra
+    assert await verdict(world.north, raw(world.north, claims(world.north), header)) == (200, "")
+
+
+async def test_a_signature_that_is_missing_foreign_or_cut_is_refused(world: World) -> None:
+    good = signed(world.north, claims(world.north))
+    head, body, mark = good.split(".")
+    other = signed(world.north, claims(world.north, sub="x")).split(".")[2]
+    for token in (f"{head}.{body}.", f"{head}.{body}", f"{head}.{body}.{other}", f"{head}.{body}.{mark[:-4]}", "a.b.c"):
+        assert await verdict(world.north, token) == (401, "auth.invalid_token")
+    assert await verdict(world.north, "x" * 20_000) == (401, "auth.invalid_token")
+    south = signed(world.south, claims(world.north))
+    assert await verdict(world.north, south) == (401, "auth.invalid_token")
+
+
+async def test_a_nested_token_is_refused(world: World) -> None:
+    inner = signed(world.north, claims(world.north))
+    body = f"{part({'alg': 'HS256', 'cty': 'JWT'})}.{base64.urlsafe_b64encode(inner.encode()).decode().rstrip('=')}"
+    mark = jwt.get_algorithm_by_name("HS256").sign(body.encode(), world.north.key.secret)
+    token = f"{body}.{base64.urlsafe_b64encode(mark).decode().rstrip('=')}"
+    assert await verdict(world.north, token) == (401, "auth.invalid_token")
+
+
+async def test_a_retired_key_is_refused_and_the_new_one_accepted(world: World) -> None:
+    old = signed(world.north, claims(world.north))
+    assert await verdict(world.north, old) == (200, "")
+    await organisations.rotate_key(world.store, world.north.org, system_clock())
+    world.server.loop.call_soon_threadsafe(world.server.plaza.authenticator.forget, world.north.org.id)
+    (fresh,) = await organisations.keys(world.store, world.north.org)
+    token = signed(world.north, claims(world.north), key=fresh.secret, headers={"kid": fresh.kid})
+    assert await verdict(world.north, token) == (200, "")
+    assert await verdict(world.north, old) == (401, "auth.invalid_token")
+
+
+@pytest.fixture
+async def key_server() -> AsyncIterator[KeyServer]:
+    async with KeyServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_keys_that_a_signer_publishes_verify_its_tokens(
+    world: World, key_server: KeyServer, algorithm: str
+) -> None:
+    private: Any = {
+        "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+        "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    }[algorithm]()
+    key_server.publish(algorithm, "k1", private.public_key())
+    await organisations.trust_key_set(world.store, world.north.org, key_server.url, system_clock())
+    good = jwt.encode(claims(world.north), private, algorithm=algorithm, headers={"kid": "k1"})
+    assert await verdict(world.north, good) == (200, "")
+    unknown = jwt.encode(claims(world.north, sub="z"), private, algorithm=algorithm, headers={"kid": "k2"})
+    assert await verdict(world.north, unknown) == (401, "auth.invalid_token")
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    head = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'k1'})}.{part(claims(world.north, sub='y'))}"
+    mark = base64.urlsafe_b64encode(jwt.get_algorithm_by_name("HS256").sign(head.encode(), public)).decode()
+    assert await verdict(world.north, f"{head}.{mark.rstrip('=')}") == (401, "auth.invalid_token")
+    assert await verdict(world.south, jwt.encode(claims(world.south), private, algorithm=algorithm)) == (
+        401,
+        "auth.invalid_token",
+    )
+
+
+async def test_the_organisation_must_be_named_once_and_match_the_token(world: World, prefix: str) -> None:
+    alice = world.north.person("alice")
+    path = f"/{prefix}/messages/threads"
+    bearer = {"authorization": f"Bearer {alice.token}"}
+
+    async def ask(*headers: tuple[str, str]) -> tuple[int, str]:
+        answer = await world.http.get(path, headers=[*bearer.items(), *headers])
+        return answer.status_code, answer.json().get("reason", "")
+
+    assert await ask() == (400, "org.missing")
+    assert await ask(("orgid", "")) == (400, "org.missing")
+    assert await ask(("orgid", world.north.slug), ("orgid", world.south.slug)) == (400, "request.invalid")
+    assert await ask(("orgid", world.south.slug)) == (403, "org_mismatch")
+    for wrong in ("nowhere", world.north.slug.upper(), f"{world.north.slug},{world.south.slug}", "null"):
+        assert await ask(("orgid", wrong)) == (404, "org.not_found")
+    answer = await world.http.get(path, headers={"orgid": world.north.slug})
+    assert (answer.status_code, answer.json()["reason"]) == (401, "auth.missing")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_person_in_x_client_authorization_is_the_actor(world: World) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    me = await alice.get("people/me", headers={"x-client-authorization": f"Bearer {bob.token}"})
+    assert me["email"] == bob.email
+
+
+async def test_a_token_in_the_address_is_not_taken(world: World) -> None:
+    alice = world.north.person("alice")
+    answer = await world.http.get(
+        f"/client/community/messages/threads?token={alice.token}", headers={"orgid": world.north.slug}
+    )
+    assert answer.status_code == 401
+
+
+async def test_only_bearer_tokens_are_accepted(world: World) -> None:
+    answer = await world.http.get(
+        "/client/community/messages/threads",
+        headers={"orgid": world.north.slug, "authorization": "Basic YWxpY2U6cHc="},
+    )
+    assert (answer.status_code, answer.json()["reason"]) == (401, "auth.missing")

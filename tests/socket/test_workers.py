@@ -1,0 +1,102 @@
+"""Several processes on one database: an event from one reaches the sockets of the other, over PostgreSQL's bus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from tests.server import SETTINGS, Running
+from tests.world import World
+
+TWO = msgspec.structs.replace(SETTINGS, workers=2)
+
+
+@pytest.fixture
+async def worlds(own_database_url: str) -> AsyncIterator[tuple[World, World]]:
+    """The same two organisations, seen through two processes."""
+    with Running(own_database_url, TWO) as one, Running(own_database_url, TWO) as other:
+        async with World(one, "client/community") as here, World(other, "client/community") as there:
+            there.north, there.south = here.north, here.south
+            yield here, there
+
+
+def through(world: World, person: object) -> object:
+    """The same person, but asking the other process."""
+    from tests.world import Person
+
+    assert isinstance(person, Person)
+    twin = Person(person.tenant, person.email)
+    twin.id, twin.world = person.id, world
+    return twin
+
+
+async def test_messages_receipts_typing_and_presence_cross_from_one_process_to_the_other(
+    worlds: tuple[World, World],
+) -> None:
+    here, there = worlds
+    alice, bob = await here.north.people("alice", "bob")
+    bob_there = through(there, bob)
+    bobs = await there.socket(bob_there)  # type: ignore[arg-type]
+    alices = await here.socket(alice)
+    assert await bobs.hears("userOnline") == {"email": alice.email}
+    users = await alices.ask("getOnlineUsers")
+    assert [user["email"] for user in users] == [alice.email, bob.email]
+    sent = await alices.ask("sendMessage", {"to": bob.email, "content": "over there"})
+    message = await bobs.hears("newMessage")
+    assert message["id"] == sent["message"]["id"]
+    assert (await bobs.hears("notification"))["target"] == message["id"]
+    assert (await bobs.ask("markRead", {"messageId": message["id"]}))["read"] == 1
+    assert (await alices.hears("messageRead"))["messageId"] == message["id"]
+    await bobs.ask("typing", {"to": alice.email})
+    assert await alices.hears("typing") == {"from": bob.email}
+    await bobs.close()
+    assert await alices.hears("userOffline") == {"email": bob.email}
+
+
+async def test_a_body_too_large_for_a_notification_arrives_whole(worlds: tuple[World, World]) -> None:
+    here, there = worlds
+    alice, bob = await here.north.people("alice", "bob")
+    bobs = await there.socket(through(there, bob))  # type: ignore[arg-type]
+    longest = "\N{PILE OF POO}" * 10_000
+    await alice.send(bob, longest)
+    await alice.send(bob, "short")
+    await bobs.hears("newMessage", 2)
+    assert [message["content"] for message in bobs.all("newMessage")] == [longest, "short"]
+
+
+async def test_every_reader_hears_the_same_order_on_both_processes(worlds: tuple[World, World]) -> None:
+    here, there = worlds
+    alice, bob = await here.north.people("alice", "bob")
+    readers = [await here.socket(bob), await there.socket(through(there, bob))]  # type: ignore[arg-type]
+    senders = [await here.socket(alice), await there.socket(through(there, alice))]  # type: ignore[arg-type]
+    for number in range(40):
+        for sender in senders:
+            await sender.tell("sendMessage", {"to": bob.email, "content": str(number)})
+    for reader in readers:
+        await reader.hears("newMessage", 80)
+        assert [message["seq"] for message in reader.all("newMessage")] == list(range(1, 81))
+
+
+async def test_a_person_who_is_on_both_goes_offline_when_both_are_gone(worlds: tuple[World, World]) -> None:
+    here, there = worlds
+    alice, bob = await here.north.people("alice", "bob")
+    watcher = await here.socket(alice)
+    first = await here.socket(bob)
+    second = await there.socket(through(there, bob))  # type: ignore[arg-type]
+    await first.close()
+    assert len(await watcher.ask("getOnlineUsers")) == 2
+    assert watcher.all("userOffline") == []
+    await second.close()
+    assert await watcher.hears("userOffline") == {"email": bob.email}
+
+
+async def test_long_polling_is_refused_in_words_where_several_workers_share_a_port(
+    worlds: tuple[World, World],
+) -> None:
+    here, _ = worlds
+    answer = await here.http.get("/socket.io/?EIO=4&transport=polling")
+    assert answer.status_code == 400
+    assert answer.json()["reason"] == "socket.websocket_only"
+    assert "transports: ['websocket']" in answer.json()["message"]
