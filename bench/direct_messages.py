@@ -64,8 +64,7 @@ def _report(
         ["senders", "side", "server", "PostgreSQL", "load", "resting side", "others"],
         [_shares(rounds, senders, side) for senders in options.senders for side in ("Plaza", "peer")],
     )
-    others = max(one.others for one in rounds)
-    warnings = [] if others < 0.1 else [f"Other work ran meanwhile: up to {others:.0%} of a core. Measure again."]
+    warnings = machine.warning(max(one.others for one in rounds))
     warnings += [
         f"{side}: {count:,} messages had not arrived at an open socket at the end." for side, count in missing.items()
     ]

@@ -39,9 +39,10 @@ class Life:
 
 async def run(options: Options) -> Report:
     """Several lives, one after the other, on all cores as a user would start it."""
-    lives = []
+    lives, warnings = [], []
     with machine.folder(options) as folder:
         for number in range(1, options.starts + 1):
+            warnings += await machine.others()
             lives.append(await _live(folder / str(number)))
             machine.say(f"life {number}: first start {lives[-1].first:.2f} s, later {lives[-1].later:.2f} s")
         async with plaza(options, folder) as side:
@@ -58,6 +59,7 @@ async def run(options: Options) -> Report:
         "Footprint of an idle Plaza",
         [Table("At rest and at the start", ["figure", "median", "least", "most", "budget"], rows)],
         [
+            *warnings[:1],
             f"Servers: {options.starts}, each on a data folder of its own, started twice. A start lasts from the "
             "command to the first 200 of /readyz; the first one makes the database.",
             f"Memory {REST_SECONDS:g} s after the later start: proportional set sizes (PSS), summed over the "

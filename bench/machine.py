@@ -17,10 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import processes
 from bench.options import Options, cores
 from bench.servers import PEER, ROOT, Side, node, node_version
 
 _SYNCS = 200
+_LISTEN_SECONDS = 0.5
 
 
 def say(line: str) -> None:
@@ -33,6 +35,18 @@ def folder(options: Options) -> Iterator[Path]:
     """A folder for data, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="plaza-bench-", dir=options.folder) as made:
         yield Path(made)
+
+
+async def others() -> list[str]:
+    """A warning where the machine works while this bench does nothing."""
+    before, began = processes.busy_seconds(), time.perf_counter()
+    await asyncio.sleep(_LISTEN_SECONDS)
+    return warning((processes.busy_seconds() - before) / (time.perf_counter() - began))
+
+
+def warning(share: float) -> list[str]:
+    """Says that others had more than a tenth of a core."""
+    return [f"Other work ran meanwhile: up to {share:.0%} of a core. Measure again."] if share > 0.1 else []
 
 
 async def described(options: Options, data: Path, *sides: Side) -> dict[str, Any]:
