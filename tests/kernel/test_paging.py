@@ -19,9 +19,12 @@ def test_a_cursor_leads_back_to_its_place(position: int) -> None:
 @given(st.text(max_size=40))
 def test_any_other_text_is_refused_or_a_place(text: str) -> None:
     try:
-        assert 0 <= decode(text) <= HIGHEST
-    except Invalid as refusal:
-        assert refusal.details[0].field == "cursor"
+        place = decode(text)
+    except Invalid as error:
+        place, named = 0, error.details[0].field
+    else:
+        named = "cursor"
+    assert (0 <= place <= HIGHEST, named) == (True, "cursor")
 
 
 def test_a_limit_over_the_most_is_clamped_and_a_cursor_replaces_the_page_number() -> None:
