@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from plaza.realtime import Options, Socket
+from plaza.realtime import Options, Refused, Socket
 from plaza.realtime.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -139,22 +139,23 @@ async def test_a_large_room_is_written_in_slices_and_a_direct_message_does_not_w
     assert log[7:] == ["4:ab"]
 
 
+class Busy:
+    """Handles nothing before it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.handled = 0
+
+    async def connect(self, socket: Socket, auth: object) -> None: ...
+
+    async def event(self, socket: Socket, event: str, args: list[Any]) -> None:
+        await self.go.wait()
+        self.handled += 1
+
+    async def disconnected(self, socket: Socket, reason: str) -> None: ...
+
+
 async def test_a_client_whose_handlers_are_busy_is_not_read_from(serve: Serve, raw: Any) -> None:
-    class Busy:
-        """Handles nothing before it is let go."""
-
-        def __init__(self) -> None:
-            self.go = asyncio.Event()
-            self.handled = 0
-
-        async def connect(self, socket: Socket, auth: object) -> None: ...
-
-        async def event(self, socket: Socket, event: str, args: list[Any]) -> None:
-            await self.go.wait()
-            self.handled += 1
-
-        async def disconnected(self, socket: Socket, reason: str) -> None: ...
-
     busy = Busy()
     options = Options(inbound_events=8, ping_interval=0.05, ping_timeout=0.05, close_timeout=0.05)
     async with serve({"/": busy}, options) as live:
@@ -183,25 +184,31 @@ async def test_polling_waits_for_busy_handlers_too(serve: Serve, recorder: Recor
         assert len(recorder.events) >= 28
 
 
+class Careful:
+    """Takes long to look at everybody, and lets in whom it likes."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def connect(self, socket: Socket, auth: object) -> None:
+        await self.go.wait()
+        if auth is not None:
+            raise Refused("not you")
+
+    async def event(self, socket: Socket, event: str, args: list[Any]) -> None: ...
+
+    async def disconnected(self, socket: Socket, reason: str) -> None: ...
+
+
+@pytest.mark.parametrize("auth", ["", "{}"], ids=["let in", "refused"])
 async def test_the_door_lets_so_many_in_at_once_and_tells_the_others_when_to_come(
-    serve: Serve, raw: Any, refusal: Any
+    serve: Serve, raw: Any, refusal: Any, auth: str
 ) -> None:
-    letting_in = asyncio.Event()
-
-    class Careful:
-        """Takes long to look at everybody."""
-
-        async def connect(self, socket: Socket, auth: object) -> None:
-            await letting_in.wait()
-
-        async def event(self, socket: Socket, event: str, args: list[Any]) -> None: ...
-
-        async def disconnected(self, socket: Socket, reason: str) -> None: ...
-
-    async with serve({"/": Careful()}, Options(max_handshakes=3, retry_after=7, close_timeout=0.05)) as live:
+    careful = Careful()
+    async with serve({"/": careful}, Options(max_handshakes=3, retry_after=7, close_timeout=0.05)) as live:
         clients = [await raw(live.port) for _ in range(3)]
         for client in clients:
-            client.text("40")
+            client.text("40" + auth)
         with pytest.raises(refusal) as refused:
             await raw(live.port)
         assert refused.value.status == 503
@@ -211,7 +218,7 @@ async def test_the_door_lets_so_many_in_at_once_and_tells_the_others_when_to_com
             http.get(f"{live.url}/socket.io/?EIO=4&transport=polling") as answer,
         ):
             assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
-        letting_in.set()
+        careful.go.set()
         for client in clients:
             await client.next()
         assert await raw(live.port)
@@ -247,3 +254,13 @@ async def test_the_application_reads_the_address_and_may_ask_a_client_to_wait(
             await raw(live.port, X_Real_IP="203.0.113.9")
         assert refused.value.status == 429
         assert "retry-after: 30" in refused.value.head.lower()
+
+
+async def test_who_only_stands_at_the_door_keeps_nobody_out_for_long(serve: Serve, raw: Any, refusal: Any) -> None:
+    async with serve(options=Options(max_handshakes=2, close_timeout=0.05)) as live:
+        for _ in range(2):
+            await raw(live.port)
+        with pytest.raises(refusal):
+            await raw(live.port)
+        await asyncio.sleep(1.2)
+        assert await (await raw(live.port)).join()

@@ -66,26 +66,27 @@ async def test_a_frame_that_came_from_another_process_is_sent_as_it_is(
         assert await client.next() == '42/chat,["news",{"at":1}]'
 
 
+class Slow:
+    """Takes its time, never the same."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.order: list[int] = []
+
+    async def connect(self, socket: Socket, auth: object) -> None: ...
+
+    async def event(self, socket: Socket, event: str, args: list[Any]) -> list[Any]:
+        self.running += 1
+        assert self.running == 1
+        await asyncio.sleep(random.random() / 500)
+        self.order.append(args[0])
+        self.running -= 1
+        return args
+
+    async def disconnected(self, socket: Socket, reason: str) -> None: ...
+
+
 async def test_events_of_one_socket_are_handled_and_acknowledged_in_order(serve: Serve, raw: Any) -> None:
-    class Slow:
-        """Takes its time, never the same."""
-
-        def __init__(self) -> None:
-            self.running = 0
-            self.order: list[int] = []
-
-        async def connect(self, socket: Socket, auth: object) -> None: ...
-
-        async def event(self, socket: Socket, event: str, args: list[Any]) -> list[Any]:
-            self.running += 1
-            assert self.running == 1
-            await asyncio.sleep(random.random() / 500)
-            self.order.append(args[0])
-            self.running -= 1
-            return args
-
-        async def disconnected(self, socket: Socket, reason: str) -> None: ...
-
     slow = Slow()
     async with serve({"/": slow}) as live:
         client = await raw(live.port)

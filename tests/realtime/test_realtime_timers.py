@@ -91,6 +91,22 @@ async def test_the_wall_clock_has_no_say_and_the_monotonic_one_does(serve: Serve
         assert await client.closed() == (4002, "ping_timeout")
 
 
+async def test_a_server_that_was_stopped_reads_the_answers_before_it_judges(
+    serve: Serve, raw: Any, recorder: Recorder
+) -> None:
+    offset = 0.0
+    async with serve({"/": recorder}, Options(close_timeout=0.05), lambda: time.monotonic() + offset) as live:
+        client = await raw(live.port)
+        await client.join()
+        offset = 25.0
+        assert await client.receive() == (1, b"2")
+        client.text("3")
+        offset = 95.0
+        time.sleep(0.15)  # the loop is late: its timer is due before it reads
+        await asyncio.sleep(0.15)
+        assert recorder.sockets[0].gone is None
+
+
 async def test_a_draining_server_refuses_newcomers_keeps_its_clients_and_parts_from_them_over_time(
     serve: Serve, raw: Any, refusal: Any, recorder: Recorder
 ) -> None:

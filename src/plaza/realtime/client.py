@@ -115,7 +115,8 @@ class Client:
         except Violation as violation:
             self.session.violated(violation)
         except Exception:
-            log.exception("a handler failed")
+            where = item.socket.namespace if isinstance(item, Departure) else item.namespace
+            log.exception("a handler of %s failed", where)
 
     async def _heard(self, socket: Socket, packet: Packet) -> None:
         if socket.gone is not None and socket.gone not in endings.BY_CLIENT:
@@ -193,6 +194,7 @@ class Client:
 
     def _refuse(self, namespace: str, message: str, data: object = None) -> None:
         self._sockets.setdefault(namespace, None)
+        self.session.engine.gate.rest(self.session)
         self.session.push(socketio.refused(namespace, message, data))
 
     def _inside(self) -> bool:

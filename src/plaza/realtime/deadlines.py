@@ -17,9 +17,6 @@ class Deadlines(Generic[T]):
     def __len__(self) -> int:
         return len(self._due)
 
-    def __contains__(self, thing: T) -> bool:
-        return thing in self._due
-
     def start(self, thing: T, now: float) -> None:
         """Let a thing fall due one delay from now, whatever was set before; now never goes back."""
         self._due.pop(thing, None)

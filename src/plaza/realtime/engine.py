@@ -47,12 +47,14 @@ class Engine:
         self._outside: Deadlines[Session] = Deadlines(options.connect_timeout)
         self._tick = min(0.1, options.ping_interval / 50, options.ping_timeout / 50, options.connect_timeout / 50)
         self._timer: asyncio.TimerHandle | None = None
+        self._swept = clock()
         self.websocket_protocol: Any = partial(WebSocket, self)
         self.polling = Polling(self)
 
     def start(self) -> None:
         """Open for clients; needs the running loop."""
         self.refusing = False
+        self._swept = self.clock()
         self._sweep()
 
     def stop(self) -> None:
@@ -131,20 +133,23 @@ class Engine:
         self.settle(session)
 
     def _sweep(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._tick, self._sweep)
         now = self.clock()
+        stalled = now - self._swept > self._tick + 1.0
+        self._swept = now
         self.gate.sweep(now)
         self.farewells.sweep(now)
         for session, due in self._pings.take(now):
             # A sweep that is a tick late must not shorten or lengthen the client's time.
             self._pongs.start(session, max(due, now - self._tick))
             session.ping()
-        for session, _ in self._pongs.take(now):
-            self._overdue(session)
+        if not stalled:  # a process that was stopped has answers to read first
+            for session, _ in self._pongs.take(now):
+                self._overdue(session)
         for session, _ in self._outside.take(now):
             session.end(endings.CONNECT_TIMEOUT)
         for late, _ in (*self.partings.take(now), *self.upgrades.take(now)):
             late.abort()
-        self._timer = asyncio.get_running_loop().call_later(self._tick, self._sweep)
 
     def _overdue(self, session: Session) -> None:
         if session.paused:  # its answer may lie in what we do not read

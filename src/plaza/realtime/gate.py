@@ -41,8 +41,13 @@ class Gate:
 
     def enter(self, session: Session) -> None:
         """Its client asks a namespace to let it in."""
-        if self._expected.stop(session):
+        if session in self._arrived:
+            self._expected.stop(session)
             self._entering.add(session)
+
+    def rest(self, session: Session) -> None:
+        """It was not let in: whether it asks again is its affair."""
+        self._entering.discard(session)
 
     def leave(self, session: Session) -> None:
         """It is in, or gone."""
