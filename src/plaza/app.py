@@ -30,6 +30,7 @@ from plaza.domains.notifications.listeners import Listeners
 from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
+from plaza.domains.people import PersonSuspended
 from plaza.domains.people import service as people
 from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence import queries as presence_queries
@@ -178,6 +179,7 @@ class Plaza:
                 MessageDeleted: [heard.message_deleted],
                 MailPosted: [self.postman.posted],
                 SessionEnded: [self._session_ended],
+                PersonSuspended: [self._person_suspended],
             },
         )
 
@@ -283,6 +285,11 @@ class Plaza:
         """For a process that ended before it could say so itself."""
         for item in announced:
             self.switchboard.forget(item.org, session=item.fact.session)
+
+    async def _person_suspended(self, _db: Database, announced: Sequence[Announced]) -> None:
+        """By a command, which is a process of its own."""
+        for item in announced:
+            self.switchboard.forget(item.org, person=item.fact.person)
 
     async def _sweep(self) -> None:
         """Asks the store who of the people here may not be here any more, in case nobody said so."""

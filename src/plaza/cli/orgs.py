@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ from plaza.cli.common import run, say, settings, show, store, stored
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
 from plaza.domains.organisations.service import NoSuchOrganisation
+from plaza.domains.people import queries as people_queries
 from plaza.domains.people import service as people
 from plaza.domains.presence import queries as presence
 from plaza.kernel import addresses
@@ -19,6 +22,10 @@ from plaza.kernel.context import Organisation
 from plaza.kernel.ids import Ids
 from plaza.settings import Settings
 from plaza.store.postgres import Postgres
+from plaza.store.relay import LOCK
+
+HEED_SECONDS = 3.0
+"""How long a command waits for the server to hear of it; longer than the relay sleeps."""
 
 
 @click.group()
@@ -120,7 +127,7 @@ def person() -> None:
 @click.option("--lift", is_flag=True, help="Let the person in again.")
 @stored
 def suspend(email: str, name: str, lift: bool, **flags: object) -> None:
-    """Suspend a person; open sockets end within seconds."""
+    """Suspend a person; when this ends, their requests are refused and their sockets are going."""
     run(_suspend(settings(**flags), email, name, lift))
 
 
@@ -128,7 +135,16 @@ async def _suspend(chosen: Settings, email: str, name: str, lift: bool) -> None:
     async with store(chosen) as db:
         found = await organisations.find(db, name)
         address = addresses.address(email, "email")
-        click.echo(await people.suspend(db, found, address, system_clock(), lift=lift))
+        person = await people.suspend(db, found, address, system_clock(), lift=lift)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_heeded(db, found), HEED_SECONDS)
+        click.echo(person)
+
+
+async def _heeded(db: Postgres, found: Organisation) -> None:
+    """Waits until a server that runs has heard of it: from then on requests are refused and sockets cut."""
+    while await db.one(people_queries.UNHEEDED, org=found.id, lock=LOCK):  # noqa: ASYNC110 — no event tells
+        await asyncio.sleep(0.02)
 
 
 @click.command()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from plaza.domains.people.facts import PersonSuspended
 from plaza.domains.people.schemas import Profile
+from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
 
@@ -99,7 +101,24 @@ CHANGE = Statement(
 SUSPEND = Statement(
     "people.suspend",
     int,
-    "update person set status = :status, updated_at = :now where org = :org and email = :email returning id",
+    f"""
+    with changed as (
+        update person set status = :status, updated_at = :now where org = :org and email = :email returning id, status
+    ),
+    told as ({announce(PersonSuspended, "changed where status = 'suspended'", person="id")})
+    select id from changed
+    """,
+)
+UNHEEDED = Statement(
+    "people.unheeded",
+    bool,
+    """
+    select exists (select 1 from outbox where org = :org and kind = 'person.suspended')
+        and exists (
+            select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
+            where l.locktype = 'advisory' and l.objid::bigint = :lock
+        )
+    """,
 )
 SUSPENDED = Statement(
     "people.suspended",

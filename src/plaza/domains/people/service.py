@@ -100,7 +100,7 @@ async def change_me(ctx: Context, changes: ProfileChanges) -> Profile:
 async def suspend(db: Database, org: Organisation, email: str, now: datetime, *, lift: bool = False) -> int:
     """Suspends a person, or lifts the suspension; their id."""
     status = "active" if lift else "suspended"
-    person = await db.maybe(queries.SUSPEND, org=org.id, email=email, status=status, now=now)
+    person = await db.maybe(queries.SUSPEND, org=org.id, email=email, status=status, origin=None, now=now)
     if person is None:
         raise NoSuchPerson
     return person

@@ -1,0 +1,14 @@
+"""What people announce."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from plaza.kernel.outbox import Fact
+
+
+class PersonSuspended(Fact):
+    """Staff have suspended a person: their tokens and sockets end, on every process."""
+
+    kind: ClassVar[str] = "person.suspended"
+    person: int
