@@ -21,6 +21,7 @@ from plaza.store.embedded_cluster import CannotStart
 from plaza.store.embedded_folder import FolderBusy, Layout
 from plaza.store.embedded_server import LOG_BYTES, trim
 from plaza.store.privilege import environment, runner_for
+from plaza.store.trouble import Trouble
 
 pytestmark = pytest.mark.anyio
 
@@ -292,6 +293,13 @@ async def test_a_lost_password_file_is_named(data: Path) -> None:
     layout.password.unlink()
     with pytest.raises(CannotStart, match="password file"):
         await private.start()
+
+
+async def test_a_place_that_cannot_be_a_folder_is_a_sentence_not_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "data"):
+        with pytest.raises(Trouble, match="is of no use: Not a directory"):
+            await PrivatePostgres(place).start()
 
 
 def test_the_log_is_kept_small_while_the_server_writes_on(tmp_path: Path) -> None:

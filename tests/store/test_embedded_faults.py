@@ -166,6 +166,16 @@ async def ask(url: str, statement: str) -> object:
         await connection.close()
 
 
+async def test_where_there_is_no_proc_the_processes_are_found_as_well(data: Path, source: Source) -> None:
+    if not shutil.which("ps"):
+        pytest.skip("ps is not installed (Debian: apt install procps)")
+    async with PrivatePostgres(data, source):
+        name = processes.mark(Layout(data).cluster)
+        mine = {pid for pid, title in processes.titles_by_ps() if f"{name}:" in title or f"={name} " in title + " "}
+        assert mine == set(processes.marked(name))
+        assert len(mine) >= 4
+
+
 async def test_a_cancelled_watch_leaves_the_server_alone(data: Path, source: Source) -> None:
     private = PrivatePostgres(data, source)
     started = await private.start()

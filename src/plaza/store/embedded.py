@@ -19,6 +19,7 @@ from plaza.store import embedded_processes as processes
 from plaza.store.binaries import Binaries, Source, find_binaries
 from plaza.store.embedded_server import Postmaster, says_ready, trim
 from plaza.store.privilege import Runner, runner_for
+from plaza.store.trouble import Trouble
 
 log = logging.getLogger("plaza.store")
 
@@ -130,10 +131,13 @@ class PrivatePostgres:
 
     def _take_folder(self) -> None:
         root = self._layout.root
-        self._made = folder.make(root, parents=True)
-        if self._made:
-            folder.sync_folder(root.parent)
-        self._lock = folder.take_lock(self._layout)
+        try:
+            self._made = folder.make(root, parents=True)
+            if self._made:
+                folder.sync_folder(root.parent)
+            self._lock = folder.take_lock(self._layout)
+        except OSError as error:
+            raise Trouble(f"The data folder {root} is of no use: {error.strerror}. Choose another.") from error
         self._stopping = False
 
     def _give_folder_back(self) -> None:

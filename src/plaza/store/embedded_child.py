@@ -8,6 +8,7 @@ arguments. Without a program it only tries. Ends with `REFUSED` when the kernel 
 """
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -39,6 +40,8 @@ def main() -> None:
 
 def enter_namespace(uid: int, gid: int) -> None:
     """Root outside stays the owner of its files and is `uid` inside, which is what PostgreSQL asks for."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
         number = ctypes.get_errno()

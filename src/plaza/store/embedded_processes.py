@@ -39,24 +39,26 @@ def postmasters(name: str) -> list[int]:
 
 def _is_postmaster(title: str, name: str) -> bool:
     # It keeps its arguments, its children have the mark at the head of their titles.
-    return f"\0cluster_name={name}\0" in title
+    return f" cluster_name={name} " in f"{title} "
 
 
 def _titles() -> list[tuple[int, str]]:
     if not Path("/proc/self/cmdline").exists():
-        return _titles_by_ps()
+        return titles_by_ps()
     titles = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with suppress(OSError):
-                titles.append((int(entry), Path("/proc", entry, "cmdline").read_bytes().decode(errors="replace")))
+                line = Path("/proc", entry, "cmdline").read_bytes()
+                titles.append((int(entry), line.replace(b"\0", b" ").decode(errors="replace")))
     return titles
 
 
-def _titles_by_ps() -> list[tuple[int, str]]:
+def titles_by_ps() -> list[tuple[int, str]]:
+    """The pid and the title of every process, from ps: for systems without /proc."""
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout  # noqa: S607
     rows = (line.split(maxsplit=1) for line in listed.splitlines())
-    return [(int(row[0]), row[1].replace(" ", "\0") + "\0") for row in rows if len(row) == 2]
+    return [(int(row[0]), row[1]) for row in rows if len(row) == 2]
 
 
 async def sweep(name: str) -> int:

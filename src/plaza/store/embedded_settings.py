@@ -36,6 +36,8 @@ TASTE = {
     "max_wal_senders": "2",
     "max_replication_slots": "2",
     "autovacuum_max_workers": "2",
+    # The outbox is a queue: what is dead in it must go soon.
+    "autovacuum_naptime": "10s",
     "update_process_title": "off",
     # A log with the rows of people in it would be a second store that nobody deletes from.
     "log_min_error_statement": "panic",
