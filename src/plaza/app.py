@@ -62,6 +62,7 @@ from plaza.settings import Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
+from plaza.store.statistics import STATISTICS_SECONDS, refresh
 
 log = structlog.get_logger("plaza.app")
 TABLES = (ACCOUNTS, PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
@@ -129,7 +130,15 @@ class Plaza:
         self.gateway.left = self.tracker.left
         self.gateway.position = await self.store.one(event_log.HEAD)
         await self.sockets.start()
-        for work in (self.bus.run, self.relay.run, self.tracker.run, self.postman.run, self._sweep, self._expire):
+        for work in (
+            self.bus.run,
+            self.relay.run,
+            self.tracker.run,
+            self.postman.run,
+            self._sweep,
+            self._expire,
+            self._refresh_statistics,
+        ):
             self._tasks.append(asyncio.create_task(self._keep(work)))
 
     def _alone(self) -> bool:
@@ -281,15 +290,17 @@ class Plaza:
                 log.exception("work.failed", work=getattr(work, "__qualname__", str(work)))
             await asyncio.sleep(0.5)
 
-    async def _session_ended(self, _db: Database, announced: Sequence[Announced]) -> None:
+    async def _session_ended(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """For a process that ended before it could say so itself."""
         for item in announced:
             self.switchboard.forget(item.org, session=item.fact.session)
+        return ()
 
-    async def _person_suspended(self, _db: Database, announced: Sequence[Announced]) -> None:
+    async def _person_suspended(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """By a command, which is a process of its own."""
         for item in announced:
             self.switchboard.forget(item.org, person=item.fact.person)
+        return ()
 
     async def _sweep(self) -> None:
         """Asks the store who of the people here may not be here any more, in case nobody said so."""
@@ -300,6 +311,13 @@ class Plaza:
                     self.switchboard.forget(org, person=person)
                 for org, session in await self.admission.over(self.authenticator.sessions()):
                     self.switchboard.forget(org, session=session)
+
+    async def _refresh_statistics(self) -> None:
+        while True:
+            await asyncio.sleep(STATISTICS_SECONDS)
+            if self.relay.leads:
+                with contextlib.suppress(Unavailable):
+                    await refresh(self.store)
 
     async def _expire(self) -> None:
         while True:

@@ -44,8 +44,11 @@ class LiveEvent(NamedTuple):
     origin: str | None
 
 
-Listener = Callable[[Database, Sequence[Announced]], Awaitable[None]]
-"""A durable effect: runs in the relay's transaction, may hear a fact twice, has one effect by a unique cause."""
+Listener = Callable[[Database, Sequence[Announced]], Awaitable[Sequence[Announced]]]
+"""A durable effect: runs in the relay's transaction, may hear a fact twice, has one effect by a unique cause.
+
+Gives the facts that follow from it, which only have live events of their own.
+"""
 
 Presenter = Callable[[Database, Sequence[LiveEvent]], Awaitable[Sequence[Sequence[object]]]]
 """The payloads of live events as their audience may see them now: none, one or several for each."""

@@ -24,6 +24,13 @@ Spoken = Callable[[str, float], None]
 
 ACQUIRE_SECONDS = 2.0
 STATEMENT_SECONDS = 15.0
+SESSION = {
+    "application_name": "plaza",
+    "jit": "off",
+    # Planning a statement costs more than running it; the statements are made for one plan (see statistics.py).
+    "plan_cache_mode": "force_generic_plan",
+}
+"""What every connection begins with; nothing changes it later."""
 _JSONB = b"\x01"
 """The version byte in front of binary `jsonb`; inside a `row(…)` nothing comes as text."""
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -137,7 +144,7 @@ class Postgres:
             command_timeout=STATEMENT_SECONDS,
             connection_class=_Connection,
             init=prepare_connection,
-            server_settings={"application_name": "plaza", "jit": "off"},
+            server_settings=SESSION,
         )
 
     async def close(self) -> None:
@@ -147,14 +154,14 @@ class Postgres:
                 await asyncio.wait_for(self._pool.close(), 5)
             self._pool.terminate()
 
-    async def connect(self) -> Connected:
+    async def connect(self, **more: str) -> Connected:
         """A connection of its own outside the pool, for the relay and the bus; the caller closes it."""
         connection = await asyncpg.connect(
             self.url,
             connection_class=_Connection,
             command_timeout=STATEMENT_SECONDS,
             timeout=5,
-            server_settings={"application_name": "plaza", "jit": "off"},
+            server_settings=SESSION | more,
         )
         await prepare_connection(connection)
         return Connected(connection, self.spoken)

@@ -75,9 +75,10 @@ class Postman:
         """There may be mail."""
         self._wake.set()
 
-    async def posted(self, _db: Database, _announced: Sequence[Announced]) -> None:
+    async def posted(self, _db: Database, _announced: Sequence[Announced]) -> Sequence[Announced]:
         """Hears `MailPosted` in the process that relays; the postmen of the others look every few seconds."""
         self.wake()
+        return ()
 
     async def run(self) -> None:
         """Works until cancelled, and survives every outage of the store and of the mail system."""

@@ -72,7 +72,7 @@ async def deletions(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[
     ]
 
 
-async def delivered(db: Database, announced: Sequence[Announced]) -> None:
+async def delivered(db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
     """Notes which messages reached somebody who is online."""
     now = max(item.at for item in announced)
     await db.all(
@@ -82,6 +82,7 @@ async def delivered(db: Database, announced: Sequence[Announced]) -> None:
         now=now,
         lapsed=lapsed(datetime.fromisoformat(now)),
     )
+    return ()
 
 
 LIVE = (

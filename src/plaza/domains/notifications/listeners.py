@@ -22,10 +22,10 @@ class Listeners:
     def __init__(self, new_id: Callable[[], int]) -> None:
         self._new_id = new_id
 
-    async def message_sent(self, db: Database, announced: Sequence[Announced]) -> None:
+    async def message_sent(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """A notification for the recipient of each message."""
         facts: list[MessageSent] = [item.fact for item in announced]
-        await db.all(
+        made = await db.all(
             queries.RECORD,
             orgs=[item.org for item in announced],
             ids=[self._new_id() for _ in announced],
@@ -38,8 +38,12 @@ class Listeners:
             causes=[cause(fact.message) for fact in facts],
             ats=[item.at for item in announced],
         )
+        return [
+            Announced(row.org, Notified(notification=row.id, recipient=row.recipient), None, row.at)
+            for row in sorted(made, key=lambda row: row.id)
+        ]
 
-    async def message_read(self, db: Database, announced: Sequence[Announced]) -> None:
+    async def message_read(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """Reading a message reads its notification."""
         settled: list[tuple[Announced, MessageRead, int]] = [
             (item, item.fact, message) for item in announced for message in item.fact.messages
@@ -51,8 +55,9 @@ class Listeners:
             causes=[cause(message) for _, _, message in settled],
             ats=[item.at for item, _, _ in settled],
         )
+        return ()
 
-    async def message_deleted(self, db: Database, announced: Sequence[Announced]) -> None:
+    async def message_deleted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """A message that is gone for somebody takes its notification along."""
         gone: list[tuple[Announced, MessageDeleted, int]] = [
             (item, item.fact, person) for item in announced for person in item.fact.people
@@ -63,6 +68,7 @@ class Listeners:
             recipients=[person for _, _, person in gone],
             causes=[cause(fact.message) for _, fact, _ in gone],
         )
+        return ()
 
 
 async def notification(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from plaza.domains.notifications.facts import Notified
 from plaza.domains.notifications.schemas import Notification
 from plaza.domains.people import card
 from plaza.kernel import policies
@@ -18,6 +17,15 @@ class NotificationRow(msgspec.Struct, frozen=True):
     total: int
     key: int | None
     item: Notification | None
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A notification that was written."""
+
+    org: int
+    id: int
+    recipient: int
+    at: str
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -81,21 +89,15 @@ UNREAD = Statement(
 # What follows is spoken by the relay, for facts of many organisations at once.
 RECORD = Statement(
     "notifications.record",
-    int,
-    f"""
-    with written as (
-        insert into notification (org, id, recipient, type, actor, target, target_type, group_key, cause, created_at)
-        select given.org, given.id, recipient, given.type, actor, target, target_type, group_key, cause, at
-        from unnest(:orgs::integer[], :ids::bigint[], :recipients::bigint[], :types::text[], :actors::bigint[],
-            :targets::bigint[], :target_types::text[], :group_keys::text[], :causes::text[], :ats::timestamptz[])
-            as given (org, id, recipient, type, actor, target, target_type, group_key, cause, at)
-        on conflict (org, recipient, cause) do nothing
-        returning org, id, recipient, created_at
-    )
-    insert into outbox (org, kind, fact, created_at)
-    select org, '{Notified.kind}', jsonb_build_object('notification', id, 'recipient', recipient), created_at
-    from written order by id
-    returning 1
+    Made,
+    """
+    insert into notification (org, id, recipient, type, actor, target, target_type, group_key, cause, created_at)
+    select given.org, given.id, recipient, given.type, actor, target, target_type, group_key, cause, at
+    from unnest(:orgs::integer[], :ids::bigint[], :recipients::bigint[], :types::text[], :actors::bigint[],
+        :targets::bigint[], :target_types::text[], :group_keys::text[], :causes::text[], :ats::timestamptz[])
+        as given (org, id, recipient, type, actor, target, target_type, group_key, cause, at)
+    on conflict (org, recipient, cause) do nothing
+    returning org, id, recipient, created_at
     """,
     tenant=False,
 )

@@ -165,7 +165,7 @@ create table outbox (
     fact jsonb not null,
     origin text,
     created_at timestamptz not null
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 -- The log of live events: appended by the one relay, in commit order; what a client that was away asks for.
 create table event (
