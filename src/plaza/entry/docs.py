@@ -160,8 +160,8 @@ def _emit(event: Mapping[str, Any], components: Components) -> str:
 def _route(path: str, method: str, document: Mapping[str, Any]) -> dict[str, Any]:
     operation, components = document["paths"][path][method], document["components"]
     parameters = [_resolved(part, components) for part in operation["parameters"]]
-    status, answer = next((status, answer) for status, answer in operation["responses"].items() if status < "300")
-    schema = answer["content"]["application/json"]["schema"]
+    good = {status: answer for status, answer in operation["responses"].items() if status < "300"}
+    schema = next(iter(good.values()))["content"]["application/json"]["schema"]
     asked = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     body = None if asked is None else sample(asked, components["schemas"], asked=True)
     return {
@@ -174,7 +174,7 @@ def _route(path: str, method: str, document: Mapping[str, Any]) -> dict[str, Any
         "asked": asked,
         "fields": None if asked is None else _fields(asked, components["schemas"]),
         "body": body,
-        "status": status,
+        "statuses": sorted(good, reverse=True),
         "answer": schema,
         "answered": sample(schema, components["schemas"]),
         "errors": list(_errors(operation, components)),

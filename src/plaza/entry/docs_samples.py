@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ NAMED: Mapping[str, object] = {
     "type": "image/png",
     "name": "a.png",
     "password": "correct horse 9",
+    "newPassword": "correct horse 10",
+    "phone": "+49 30 123456",
     "size": 20480,
     "total": 1,
     "hasNext": False,
@@ -86,17 +89,18 @@ def sample(schema: Schema, components: Components, name: str = "", *, asked: boo
     """A value of a schema; what is asked for has only the fields that say something."""
     if "$ref" in schema:
         return sample(components[schema["$ref"].removeprefix(REF)], components, asked=asked)
-    if "anyOf" in schema:
-        return sample({**schema["anyOf"][0], **_examples(schema)}, components, name, asked=asked)
     if "properties" in schema:
         return _sample_object(schema, components, asked=asked)
+    if "anyOf" in schema:
+        return sample({**schema["anyOf"][0], **_examples(schema)}, components, name, asked=asked)
     if "items" in schema:
         return [sample(schema["items"], components, name, asked=asked)]
     return _sample_scalar(schema, name)
 
 
 def _sample_object(schema: Schema, components: Components, *, asked: bool) -> dict[str, Any]:
-    required = schema.get("required", [])
+    choice = [*schema.get("anyOf", ()), *schema.get("oneOf", ())][:1]
+    required = [name for part in (schema, *choice) for name in part.get("required", ())]
     return {
         name: sample(part, components, name, asked=asked)
         for name, part in schema.get("properties", {}).items()
@@ -106,7 +110,10 @@ def _sample_object(schema: Schema, components: Components, *, asked: bool) -> di
 
 def _sample_scalar(schema: Schema, name: str) -> Any:
     options = schema.get("enum", ())
-    likely = [value for value in LIKELY if value in options] or options or [NAMED.get(name)]
+    named = NAMED.get(name)
+    if re.search(schema.get("pattern", ""), str(named)) is None:
+        named = None
+    likely = [value for value in LIKELY if value in options] or options or [named]
     said = [schema.get("const"), schema.get("default"), *likely, *schema.get("examples", ())]
     plain: Mapping[str, Any] = {"string": "…", "integer": schema.get("minimum", 1) or 1, "boolean": True, "object": {}}
     return next((value for value in said if value not in (None, "", 0)), plain.get(schema.get("type", "")))

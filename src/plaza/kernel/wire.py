@@ -48,11 +48,11 @@ Instant = Annotated[
 ]
 Email = Annotated[str, Meta(max_length=254, examples=["bob@demo.test"])]
 _BLANK = r"\s\x00-\x20\x7f-\x9f\ufeff"
-_WORD = rf'[^@{_BLANK}"(),:;<>\[\]\\.]+'
-_WORDS = rf"{_WORD}(\.{_WORD})*"
+_NOT = rf'@{_BLANK}"(),:;<>\[\]\\'
+_MAILBOX = f"[^{_NOT}]{{1,64}}@[^{_NOT}]{{0,188}}[^{_NOT}.]"
 # These two patterns are said, not checked here: `addresses` refuses with a sentence that people understand.
 Address = Annotated[
-    str, Meta(max_length=254, examples=["bob@demo.test"], extra_json_schema={"pattern": f"^{_WORDS}@{_WORDS}$"})
+    str, Meta(max_length=254, examples=["bob@demo.test"], extra_json_schema={"pattern": f"^{_MAILBOX}$"})
 ]
 Person = Annotated[
     str,
@@ -61,7 +61,7 @@ Person = Annotated[
         max_length=254,
         description="An e-mail address or a person's id.",
         examples=["bob@demo.test"],
-        extra_json_schema={"pattern": f"^([0-9]+|{_WORDS}@{_WORDS})$"},
+        extra_json_schema={"pattern": f"^([0-9]+|{_MAILBOX})$"},
     ),
 ]
 Name = Annotated[str, Meta(max_length=100)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from plaza.domains.people import PersonCard
-from plaza.kernel.wire import Body, Email, Id, IdText, Instant, Line, Paragraph, Person, Record
+from plaza.kernel.wire import Body, Email, Id, IdText, Instant, Line, Name, Paragraph, Person, Record
 
 
 class BlockContext(Body):
@@ -34,5 +34,5 @@ class Block(Record):
     target_info: PersonCard
     reason: Line | None
     reason_details: Paragraph | None
-    context: Annotated[dict[Literal["source", "messageId"], IdText | None], Meta(max_length=2)] | None
+    context: Annotated[dict[Name, IdText | None], Meta(max_length=2)] | None
     created_at: Instant
