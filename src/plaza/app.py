@@ -215,9 +215,13 @@ class Plaza:
         """Finishes what was begun and closes the store; `drain` comes before it."""
         with contextlib.suppress(Unavailable):
             await self.tracker.close()
-        for task in self._tasks:
+        bus, *others = self._tasks
+        for task in others:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.bus.flush()
+        bus.cancel()
+        await asyncio.gather(bus, return_exceptions=True)
         await self.key_sets.close()
         await self.store.close()
 

@@ -25,3 +25,6 @@ class LocalBus:
     async def run(self) -> None:
         """There is nothing to do."""
         await asyncio.Event().wait()
+
+    async def flush(self) -> None:
+        """Nothing waits."""

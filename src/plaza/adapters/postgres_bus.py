@@ -7,6 +7,7 @@ to say and sends it from a connection of its own. A message larger than a notifi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from typing import Any
@@ -25,6 +26,9 @@ LARGEST = 7_900
 """Bytes of one notification; PostgreSQL allows 8,000."""
 MOST_WAITING = 10_000
 """Messages kept while the store is away; older ones are dropped, the log has what matters."""
+
+FLUSH_SECONDS = 2.0
+"""How long a process that stops gives the store to take its last messages."""
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -83,6 +87,13 @@ class PostgresBus:
             except Unavailable:
                 log.warning("bus.waits")
                 await asyncio.sleep(0.5)
+
+    async def flush(self) -> None:
+        """Waits until the others have been told what waits."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                while self._waiting:  # noqa: ASYNC110 — once in the life of a process
+                    await asyncio.sleep(0.01)
 
     async def _serve(self, db: Connected) -> None:
         lost = asyncio.Event()

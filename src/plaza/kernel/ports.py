@@ -26,6 +26,9 @@ class Bus(Protocol):
     def run(self) -> Awaitable[None]:
         """Works until cancelled."""
 
+    async def flush(self) -> None:
+        """Waits until everything has been sent, not for ever."""
+
 
 class Store(Database, Protocol):
     """The store as the whole server sees it."""

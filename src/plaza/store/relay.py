@@ -37,6 +37,8 @@ again), but its cursors are out at once: none of them may mean anything else lat
 """
 POLL_SECONDS = 1.0
 """How long facts of a crashed process, or of one whose word got lost, may wait."""
+FINISH_SECONDS = 3.0
+"""How long a batch may go on when the process stops."""
 REMEMBERED = timedelta(days=8)
 """How long the log keeps what a client may ask for; a cursor lives at least seven days (guarantees, G5)."""
 FORGET_SECONDS = 600.0
@@ -160,7 +162,18 @@ class Relay:
                     await self._wake.wait()
 
     async def drain(self, db: Connected) -> bool:
-        """Relays one batch; whether there was anything."""
+        """Relays one batch, to its end even when the process stops meanwhile; whether there was anything.
+
+        What is committed and not shown would be missed by the sockets of the other processes, which stay.
+        """
+        batch = asyncio.create_task(self._relay(db))
+        try:
+            return await asyncio.shield(batch)
+        except asyncio.CancelledError:
+            await asyncio.wait([batch], timeout=FINISH_SECONDS)
+            raise
+
+    async def _relay(self, db: Connected) -> bool:
         with outages():
             async with db.connection.transaction():
                 rows = sorted(await db.all(CLAIM, batch=BATCH), key=lambda row: row.id)
