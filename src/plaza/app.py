@@ -5,48 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import structlog
 from starlette.middleware.cors import CORSMiddleware
 
-from plaza import __version__
+from plaza import catalogue
 from plaza.adapters.jwks import KeySets
 from plaza.adapters.local_bus import LocalBus
 from plaza.adapters.postgres_bus import PostgresBus
 from plaza.adapters.smtp import Smtp
 from plaza.admission import Admission
-from plaza.domains.accounts import MailPosted, SessionEnded, sessions
+from plaza.domains.accounts import MailPosted, SessionEnded
 from plaza.domains.accounts.jobs import Postman
-from plaza.domains.accounts.routes import TABLE as ACCOUNTS
-from plaza.domains.blocks.routes import TABLE as BLOCKS
-from plaza.domains.messages import MessageDeleted, MessageRead, MessageSent
-from plaza.domains.messages.live import LIVE as MESSAGES_LIVE
-from plaza.domains.messages.live import delivered
-from plaza.domains.messages.routes import TABLE as MESSAGES
-from plaza.domains.notifications.listeners import LIVE as NOTIFICATIONS_LIVE
-from plaza.domains.notifications.listeners import Listeners
-from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
-from plaza.domains.organisations import service as organisations
-from plaza.domains.organisations import tokens
+from plaza.domains.accounts.letters import SITE
+from plaza.domains.accounts.mail import newest
 from plaza.domains.people import PersonSuspended
-from plaza.domains.people import service as people
-from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence import queries as presence_queries
 from plaza.domains.presence.queries import Change
-from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.domains.presence.routes import Someone
 from plaza.domains.presence.tracker import Tracker
-from plaza.entry import openapi
 from plaza.entry.auth import Authenticator
 from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
+from plaza.entry.outbox_page import OutboxPage
 from plaza.entry.rest import Rest
-from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.entry.sockets import Notice, Replayed, Since
 from plaza.entry.status import Status
 from plaza.entry.switchboard import Switchboard
@@ -58,26 +44,13 @@ from plaza.kernel.outbox import Announced, Facts
 from plaza.kernel.ports import Bus
 from plaza.kernel.sql import Database
 from plaza.realtime import Options, Server, Socket
-from plaza.settings import Settings
+from plaza.settings import LOOPBACK, Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
-from plaza.store.statistics import STATISTICS_SECONDS, refresh
+from plaza.upkeep import Upkeep, keep
 
 log = structlog.get_logger("plaza.app")
-TABLES = (ACCOUNTS, PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
-ADMISSION = (
-    organisations.NoSuchOrganisation,
-    tokens.InvalidToken,
-    tokens.TokenExpired,
-    tokens.WrongOrganisation,
-    sessions.TokenRevoked,
-    people.Suspended,
-    people.AddressTaken,
-)
-"""What every request may be refused for by those who find its organisation and verify its token."""
-SWEEP_SECONDS = 5.0
-"""How often rights are asked of the store again, should the word of a change have been lost (guarantees, G11)."""
 CORS_HEADERS = [
     "orgid",
     "authorization",
@@ -93,11 +66,6 @@ CORS_HEADERS = [
     "x-request-id",
 ]
 """What the official clients send (contract, section 3.9)."""
-
-
-def document() -> dict[str, Any]:
-    """The OpenAPI document of everything that is served."""
-    return openapi.document((*TABLES, SOCKETS), __version__, ADMISSION)
 
 
 class Plaza:
@@ -130,16 +98,9 @@ class Plaza:
         self.gateway.left = self.tracker.left
         self.gateway.position = await self.store.one(event_log.HEAD)
         await self.sockets.start()
-        for work in (
-            self.bus.run,
-            self.relay.run,
-            self.tracker.run,
-            self.postman.run,
-            self._sweep,
-            self._expire,
-            self._refresh_statistics,
-        ):
-            self._tasks.append(asyncio.create_task(self._keep(work)))
+        upkeep = Upkeep(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard)
+        works = (self.bus.run, self.relay.run, self.tracker.run, self.postman.run, *upkeep.works(self.clock))
+        self._tasks = [asyncio.create_task(keep(work)) for work in works]
 
     def _alone(self) -> bool:
         """Whether no other process can be at work on this database."""
@@ -148,8 +109,8 @@ class Plaza:
     def _build_entry(self) -> None:
         limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
         self.status = Status(self._ask_store)
-        self.rest = Rest(TABLES, self.authenticator, self.store, self._context, limits, self.meter)
-        self.gateway = Gateway(TABLES, self.authenticator, self._context, limits, self.meter)
+        self.rest = Rest(catalogue.TABLES, self.authenticator, self.store, self._context, limits, self.meter)
+        self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, limits, self.meter)
         origins = self.settings.cors_origins
         self.sockets = Server(
             {NAMESPACE: self.gateway},
@@ -157,9 +118,11 @@ class Plaza:
         )
         self.gateway.server = self.sockets
         self.gateway.replay = self._replay
-        docs = Docs(document)
+        docs = Docs(catalogue.document)
         self.rest.page("openapi.json", docs.openapi)
         self.rest.page("docs", docs.page)
+        if self.settings.smtp_url is None and self.settings.host in LOOPBACK:
+            self.rest.page("outbox", OutboxPage(self._letters).page)
         self.rest.page("healthz", self.status.health)
         self.rest.page("readyz", self.status.ready)
         self.rest.page("metrics", self.meter.page)
@@ -175,22 +138,27 @@ class Plaza:
     def _postman(self) -> Postman:
         chosen = self.settings
         mailer = Smtp(chosen.smtp_url, chosen.mail_from) if chosen.smtp_url else None
-        site = chosen.public_url or f"http://{chosen.host}:{chosen.port}"
-        return Postman(self.store, mailer, self.clock, site)
+        return Postman(self.store, mailer, self.clock, chosen.site)
+
+    async def _letters(self) -> list[dict[str, str]]:
+        return [
+            {
+                "org": mail.org,
+                "to": mail.recipient,
+                "subject": mail.subject,
+                "text": mail.text.replace(SITE, self.settings.site),
+                "at": mail.created_at,
+            }
+            for mail in await newest(self.store)
+        ]
 
     def _facts(self) -> Facts:
-        heard = Listeners(self.new_id)
-        return Facts(
-            [*MESSAGES_LIVE, *NOTIFICATIONS_LIVE],
-            {
-                MessageSent: [delivered, heard.message_sent],
-                MessageRead: [heard.message_read],
-                MessageDeleted: [heard.message_deleted],
-                MailPosted: [self.postman.posted],
-                SessionEnded: [self._session_ended],
-                PersonSuspended: [self._person_suspended],
-            },
-        )
+        """Every fact with those who hear it."""
+        heard = catalogue.listeners(self.new_id)
+        heard[MailPosted] = [self.postman.posted]
+        heard[SessionEnded] = [self._session_ended]
+        heard[PersonSuspended] = [self._person_suspended]
+        return Facts(catalogue.LIVES, heard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """HTTP: long-polling below the path of the sockets, all else REST; WebSockets have their own protocol."""
@@ -283,16 +251,7 @@ class Plaza:
             socket.emit(name, payload)
         return Replayed(True, False, len(missed.events), str(missed.cursor), missed.more)
 
-    # What goes on by itself.
-
-    async def _keep(self, work: Callable[[], Awaitable[Any]]) -> None:
-        """Starts a work again that failed, and says so."""
-        while True:
-            try:
-                await work()
-            except Exception:
-                log.exception("work.failed", work=getattr(work, "__qualname__", str(work)))
-            await asyncio.sleep(0.5)
+    # What must not be lost with the process that did it.
 
     async def _session_ended(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """For a process that ended before it could say so itself."""
@@ -305,28 +264,6 @@ class Plaza:
         for item in announced:
             self.switchboard.forget(item.org, person=item.fact.person)
         return ()
-
-    async def _sweep(self) -> None:
-        """Asks the store who of the people here may not be here any more, in case nobody said so."""
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            with contextlib.suppress(Unavailable):
-                for org, person in await self.admission.suspended(self.authenticator.people()):
-                    self.switchboard.forget(org, person=person)
-                for org, session in await self.admission.over(self.authenticator.sessions()):
-                    self.switchboard.forget(org, session=session)
-
-    async def _refresh_statistics(self) -> None:
-        while True:
-            await asyncio.sleep(STATISTICS_SECONDS)
-            if self.relay.leads:
-                with contextlib.suppress(Unavailable):
-                    await refresh(self.store)
-
-    async def _expire(self) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            self.gateway.expire(self.clock().timestamp())
 
     async def _ask_store(self) -> None:
         await self.store.one(event_log.HEAD)

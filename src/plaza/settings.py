@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts that only this computer reaches; pages for developing are served nowhere else."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may decide; every default is safe to run."""
@@ -33,6 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mail_from: str = "Plaza <plaza@localhost>"
     public_url: str | None = None
     """The address at which people reach this server, for links in mail."""
+
+    @property
+    def site(self) -> str:
+        """The address for links."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
 
 class SettingsError(Exception):

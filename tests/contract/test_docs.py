@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from plaza.app import document
+from plaza.catalogue import document
 from plaza.entry.docs import FOLDER, render
 from plaza.entry.docs_samples import sample
 from tests.world import World

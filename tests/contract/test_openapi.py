@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from plaza.app import ADMISSION, TABLES, document
+from plaza.catalogue import ADMISSION, TABLES, document
 from plaza.entry.openapi_answers import refusals
 from plaza.entry.openapi_schemas import readable
 from plaza.entry.rest import mounted

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from plaza.app import document
+from plaza.catalogue import document
 from tests.world import World
 
 DOCUMENT = document()
@@ -66,7 +66,6 @@ async def test_a_profile_takes_no_longer_names_than_a_card_shows(world: World) -
 
 
 async def test_a_picture_that_is_no_address_stays_in_the_token(world: World) -> None:
-    for picture in ("https://", "https://mail.test/a b.png", "javascript:alert(1)"):
-        email = f"p{abs(hash(picture))}@mail.test"
-        person = world.north.person(email.partition("@")[0], picture=picture)
+    for number, picture in enumerate(("https://", "https://mail.test/a b.png", "javascript:alert(1)")):
+        person = world.north.person(f"person-{number}", picture=picture)
         assert (await person.get("people/me"))["image"] is None

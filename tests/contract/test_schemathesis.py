@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ from schemathesis.engine import events, from_schema
 from plaza.kernel import ids, paging
 from tests.world import World
 
-EXAMPLES = 20
+EXAMPLES = int(os.environ.get("PLAZA_TEST_EXAMPLES", "20"))
+"""Of each operation; a night's run takes 2,000."""
 SLOWEST_SECONDS = 5
 """Nothing answers in more; generous, since the tests share the machine."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from plaza.app import document
+from plaza.catalogue import document
 from plaza.cli.common import show
 from plaza.settings import SettingsError, load, origins
 

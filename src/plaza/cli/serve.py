@@ -17,14 +17,12 @@ import uvloop
 from plaza import __version__, process
 from plaza.cli.common import say, settings
 from plaza.kernel.errors import Refusal
-from plaza.settings import Settings
+from plaza.settings import LOOPBACK, Settings
 from plaza.store.durability import check_durability
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.migrate import MigrationError, migrate
 from plaza.store.trouble import Trouble
 from plaza.supervisor import Supervisor
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @click.command()
@@ -115,5 +113,7 @@ def _welcome(chosen: Settings) -> None:
     base = f"http://{host}:{chosen.port}"
     say(f"\n  API        {base}/docs        OpenAPI 3.1 at /openapi.json")
     say(f"  Sockets    {base}/community-chat" + ("   WebSocket only" if chosen.workers > 1 else ""))
+    if chosen.smtp_url is None and chosen.host in LOOPBACK:
+        say(f"  Outbox     {base}/outbox      e-mails stay here until PLAZA_SMTP_URL is set")
     say("\n  Token      plaza token alice@demo.test --org demo          Stop: Ctrl-C")
     sys.stderr.flush()

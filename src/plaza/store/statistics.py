@@ -10,8 +10,6 @@ from __future__ import annotations
 from plaza.kernel.sql import Statement
 from plaza.store.postgres import Postgres
 
-STATISTICS_SECONDS = 1.0
-
 GROWN = Statement(
     "statistics.grown",
     str,

@@ -1,0 +1,55 @@
+"""The catalogue: every domain's tables, live events and listeners, and the document made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from plaza import __version__
+from plaza.domains.accounts import sessions
+from plaza.domains.accounts.routes import TABLE as ACCOUNTS
+from plaza.domains.blocks.routes import TABLE as BLOCKS
+from plaza.domains.messages import MessageDeleted, MessageRead, MessageSent
+from plaza.domains.messages.live import LIVE as MESSAGES_LIVE
+from plaza.domains.messages.live import delivered
+from plaza.domains.messages.routes import TABLE as MESSAGES
+from plaza.domains.notifications.listeners import LIVE as NOTIFICATIONS_LIVE
+from plaza.domains.notifications.listeners import Listeners
+from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
+from plaza.domains.organisations import service as organisations
+from plaza.domains.organisations import tokens
+from plaza.domains.people import service as people
+from plaza.domains.people.routes import TABLE as PEOPLE
+from plaza.domains.presence.routes import TABLE as PRESENCE
+from plaza.entry import openapi
+from plaza.entry.sockets import TABLE as SOCKETS
+from plaza.kernel.outbox import Fact, Listener
+
+TABLES = (ACCOUNTS, PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+ADMISSION = (
+    organisations.NoSuchOrganisation,
+    tokens.InvalidToken,
+    tokens.TokenExpired,
+    tokens.WrongOrganisation,
+    sessions.TokenRevoked,
+    people.Suspended,
+    people.AddressTaken,
+)
+"""What every request may be refused for by those who find its organisation and verify its token."""
+LIVES = (*MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
+"""What facts say on sockets."""
+
+
+def listeners(new_id: Callable[[], int]) -> dict[type[Fact], list[Listener]]:
+    """The durable effects of facts, in the order in which they happen."""
+    heard = Listeners(new_id)
+    return {
+        MessageSent: [delivered, heard.message_sent],
+        MessageRead: [heard.message_read],
+        MessageDeleted: [heard.message_deleted],
+    }
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of everything that is served."""
+    return openapi.document((*TABLES, SOCKETS), __version__, ADMISSION)
