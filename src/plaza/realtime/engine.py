@@ -19,6 +19,9 @@ from plaza.realtime.polling import Polling
 from plaza.realtime.session import Link, Receiver, Session
 from plaza.realtime.websocket import WebSocket
 
+DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
+"""The shortest and the longest time between two moments at which a draining server parts from some clients."""
+
 
 class Parting(Protocol):
     """A link that was told to close and may not answer."""
@@ -70,13 +73,12 @@ class Engine:
         """End every session as `going_away`, in random order over so many seconds, and let the links part."""
         left = list(self.sessions.values())
         random.shuffle(left)
-        pause = 0.05
-        share = max(1, math.ceil(len(left) * pause / over)) if over > 0 else len(left)
-        while left:
-            for session in left[:share]:
+        steps = min(len(left), max(1, int(over / DRAIN_STEP)))
+        for step in range(steps):
+            for session in left[step::steps]:
                 session.end(endings.GOING)
-            del left[:share]
-            await asyncio.sleep(pause if left else 0)
+            # A handful is no stampede, and whoever stops a server with one browser at it does not wait.
+            await asyncio.sleep(min(over / steps, DRAIN_PAUSE) if step < steps - 1 else 0)
         for _ in range(math.ceil(self.options.close_timeout / 0.01) + 1):
             if not self.partings:
                 return
