@@ -58,9 +58,9 @@ def source(request: pytest.FixtureRequest) -> Source:
 
 
 @pytest.fixture(scope="module")
-async def made(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Path:
+async def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("made") / "data"
-    async with PrivatePostgres(data, source):
+    async with PrivatePostgres(data):
         return data
 
 
@@ -83,9 +83,9 @@ def servers(layout: Layout) -> list[int]:
 
 
 async def test_after_a_kill_of_plaza_its_server_goes_and_every_acknowledged_row_is_there(
-    data: Path, source: Source
+    tmp_path: Path, source: Source
 ) -> None:
-    layout = Layout(data)
+    layout = Layout(tmp_path / "data")
     acked = 0
     for _ in range(2):
         writer = subprocess.Popen(
@@ -110,8 +110,8 @@ async def test_after_a_kill_of_plaza_its_server_goes_and_every_acknowledged_row_
     assert last in (acked, acked + 1)
 
 
-async def test_a_server_that_was_left_running_is_taken_over(data: Path, source: Source) -> None:
-    layout = Layout(data)
+async def test_a_server_that_was_left_running_is_taken_over(tmp_path: Path, source: Source) -> None:
+    layout = Layout(tmp_path / "data")
     private = PrivatePostgres(layout.root, source)
     first = await private.start()
     assert private.pid
@@ -136,9 +136,9 @@ async def test_a_server_that_was_left_running_is_taken_over(data: Path, source: 
 
 
 async def test_a_killed_postmaster_is_started_again_though_a_child_of_it_still_works(
-    data: Path, source: Source, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
-    private = PrivatePostgres(data, source)
+    private = PrivatePostgres(tmp_path / "data", source)
     started = await private.start()
     watching = asyncio.create_task(private.watch())
     connection = await asyncpg.connect(started.url)
@@ -155,7 +155,7 @@ async def test_a_killed_postmaster_is_started_again_though_a_child_of_it_still_w
         await busy
     await private.stop()
     await asyncio.wait_for(watching, 5)
-    assert not servers(Layout(data))
+    assert not servers(Layout(tmp_path / "data"))
 
 
 async def ask(url: str, statement: str) -> object:
@@ -166,18 +166,35 @@ async def ask(url: str, statement: str) -> object:
         await connection.close()
 
 
-async def test_where_there_is_no_proc_the_processes_are_found_as_well(data: Path, source: Source) -> None:
+async def test_only_processes_of_the_server_are_taken_for_it(data: Path) -> None:
+    private = PrivatePostgres(data)
+    await private.start()
+    name = processes.mark(Layout(data).cluster)
+    looking = subprocess.Popen(["sh", "-c", "sleep 60; true", f"cluster_name={name}", f"postgres: {name}:"])
+    try:
+        os.kill(private.pid or 0, signal.SIGKILL)
+        await private.stop()
+        async with PrivatePostgres(data) as started:
+            assert started.how == "recovered"
+        assert looking.poll() is None
+    finally:
+        looking.kill()
+        looking.wait()
+
+
+async def test_where_there_is_no_proc_the_processes_are_found_as_well(data: Path) -> None:
     if not shutil.which("ps"):
         pytest.skip("ps is not installed (Debian: apt install procps)")
-    async with PrivatePostgres(data, source):
+    async with PrivatePostgres(data):
         name = processes.mark(Layout(data).cluster)
-        mine = {pid for pid, title in processes.titles_by_ps() if f"{name}:" in title or f"={name} " in title + " "}
-        assert mine == set(processes.marked(name))
-        assert len(mine) >= 4
+        by_ps, by_proc = (dict(found) for found in (processes.titles_by_ps(), processes.titles()))
+        found = processes.marked(name)
+        assert len(found) >= 4
+        assert {pid: by_ps[pid].strip() for pid in found} == {pid: by_proc[pid].strip() for pid in found}
 
 
-async def test_a_cancelled_watch_leaves_the_server_alone(data: Path, source: Source) -> None:
-    private = PrivatePostgres(data, source)
+async def test_a_cancelled_watch_leaves_the_server_alone(data: Path) -> None:
+    private = PrivatePostgres(data)
     started = await private.start()
     watching = asyncio.create_task(private.watch())
     await asyncio.sleep(0)
@@ -188,11 +205,9 @@ async def test_a_cancelled_watch_leaves_the_server_alone(data: Path, source: Sou
     await private.stop()
 
 
-async def test_a_stop_ends_the_watch_in_whatever_it_is_doing_and_no_server_comes_after(
-    data: Path, source: Source
-) -> None:
+async def test_a_stop_ends_the_watch_in_whatever_it_is_doing_and_no_server_comes_after(data: Path) -> None:
     for seconds in (0.0, 0.25, 0.35):
-        private = PrivatePostgres(data, source)
+        private = PrivatePostgres(data)
         started = await private.start()
         watching = asyncio.create_task(private.watch())
         connection = await asyncpg.connect(started.url)
@@ -207,20 +222,20 @@ async def test_a_stop_ends_the_watch_in_whatever_it_is_doing_and_no_server_comes
         with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
             await busy
     # The folder is free for another, whom the last watch must not disturb.
-    async with PrivatePostgres(data, source) as other:
+    async with PrivatePostgres(data) as other:
         await asyncio.sleep(0.3)
         assert await ask(other.url, "select 1") == 1
 
 
-async def test_a_pid_that_was_given_to_somebody_else_confuses_nobody(data: Path, source: Source) -> None:
+async def test_a_pid_that_was_given_to_somebody_else_confuses_nobody(data: Path) -> None:
     layout = Layout(data)
-    async with PrivatePostgres(layout.root, source) as started:
+    async with PrivatePostgres(layout.root) as started:
         await ask(started.url, "create table note as select 1 as id")
         lines = layout.pid_file.read_text().splitlines()
     innocent = subprocess.Popen(["sleep", "60"])
     try:
         layout.pid_file.write_text("\n".join([str(innocent.pid), *lines[1:]]) + "\n")
-        async with PrivatePostgres(layout.root, source) as started:
+        async with PrivatePostgres(layout.root) as started:
             assert started.how == "recovered"
             assert await ask(started.url, "select id from note") == 1
         assert innocent.poll() is None
@@ -247,10 +262,8 @@ async def test_a_first_start_that_was_killed_in_the_middle_is_done_again(tmp_pat
         assert not list(layout.home.glob("cluster.*.partial"))
 
 
-async def test_a_first_start_that_was_killed_before_the_database_was_made_is_finished(
-    data: Path, source: Source
-) -> None:
-    private = PrivatePostgres(data, source)
+async def test_a_first_start_that_was_killed_before_the_database_was_made_is_finished(data: Path) -> None:
+    private = PrivatePostgres(data)
     started = await private.start()
     superuser = await asyncpg.connect(started.url, user="postgres", database="postgres")
     await superuser.execute("drop database plaza")

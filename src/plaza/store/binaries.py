@@ -76,7 +76,7 @@ def find_binaries(source: Source = "auto", *, major: int | None = None) -> Binar
 def _folders(source: Source) -> list[list[Path]]:
     """The folders to look into, tier by tier: a later tier counts only when no earlier one has what is wanted."""
     if isinstance(source, Path):
-        return [[source]]
+        return [[source.absolute()]]
     tiers = {"machine": _machine_folders, "wheel": _wheel_folders}
     return [tiers[name]() for name in (("machine", "wheel") if source == "auto" else (source,))]
 

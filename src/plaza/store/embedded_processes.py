@@ -9,13 +9,13 @@ from pathlib import Path
 
 from plaza.store.trouble import Trouble
 
-# A fast shutdown writes the small buffer pool out; a second is generous even on a slow disk.
+# A fast shutdown writes the small buffer pool out: milliseconds, and seconds on a busy disk.
 FAST_SECONDS = 10.0
 IMMEDIATE_SECONDS = 3.0
 
 
 class CannotStop(Trouble):
-    """A process of an earlier server is still there, and it is not ours to end."""
+    """A process of an earlier server is still there, whatever it was told."""
 
 
 def mark(cluster: Path) -> str:
@@ -29,36 +29,43 @@ def mark(cluster: Path) -> str:
 
 def marked(name: str) -> list[int]:
     """The pids of the living processes that carry the mark."""
-    return [pid for pid, title in _titles() if _is_postmaster(title, name) or title.startswith(f"postgres: {name}:")]
+    return [pid for pid, title in titles() if _is_postmaster(title, name) or title.startswith(f"postgres: {name}:")]
 
 
 def postmasters(name: str) -> list[int]:
     """Of these, the ones that lead."""
-    return [pid for pid, title in _titles() if _is_postmaster(title, name)]
+    return [pid for pid, title in titles() if _is_postmaster(title, name)]
 
 
 def _is_postmaster(title: str, name: str) -> bool:
-    # It keeps its arguments, its children have the mark at the head of their titles.
-    return f" cluster_name={name} " in f"{title} "
+    # It keeps its arguments; its children have the mark at the head of their titles.
+    return "/postgres -D " in title and f" cluster_name={name} " in f"{title} "
 
 
-def _titles() -> list[tuple[int, str]]:
+def titles() -> list[tuple[int, str]]:
+    """The pid and the title of every process that we may end: anybody can give a process any title."""
     if not Path("/proc/self/cmdline").exists():
         return titles_by_ps()
-    titles = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
             with suppress(OSError):
-                line = Path("/proc", entry, "cmdline").read_bytes()
-                titles.append((int(entry), line.replace(b"\0", b" ").decode(errors="replace")))
-    return titles
+                if _may_end(entry.stat().st_uid):
+                    line = Path(entry.path, "cmdline").read_bytes()
+                    found.append((int(entry.name), line.replace(b"\0", b" ").decode(errors="replace")))
+    return found
 
 
 def titles_by_ps() -> list[tuple[int, str]]:
-    """The pid and the title of every process, from ps: for systems without /proc."""
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout  # noqa: S607
-    rows = (line.split(maxsplit=1) for line in listed.splitlines())
-    return [(int(row[0]), row[1]) for row in rows if len(row) == 2]
+    """The same from ps, for systems without /proc."""
+    command = ["ps", "-A", "-ww", "-o", "pid=,uid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 (the system's own)
+    rows = (line.split(maxsplit=2) for line in listed.splitlines())
+    return [(int(row[0]), row[2]) for row in rows if len(row) == 3 and _may_end(int(row[1]))]
+
+
+def _may_end(uid: int) -> bool:
+    return os.geteuid() in (0, uid)
 
 
 async def sweep(name: str) -> int:
@@ -76,18 +83,12 @@ async def sweep(name: str) -> int:
             _tell(pid, number)
         if await _gone(name, seconds):
             return len(found)
-    raise CannotStop(f"Processes {marked(name)} of an earlier PostgreSQL in this data folder do not end.")
+    raise CannotStop(f"Processes {marked(name)} of an earlier PostgreSQL in this data folder do not end: end them.")
 
 
 def _tell(pid: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        raise CannotStop(
-            f"Process {pid} of an earlier PostgreSQL in this data folder belongs to another user: end it, then start."
-        ) from None
 
 
 async def _gone(name: str, seconds: float) -> bool:
