@@ -74,7 +74,8 @@ class Answers:
         grouped: dict[HTTPStatus, list[type[Refusal]]] = {}
         for refusal in refusals(route, self._admission):
             grouped.setdefault(refusal.status, []).append(refusal)
-        found = {str(route.status.value): self._success(route)}
+        statuses = [HTTPStatus.OK, route.status] if route.signature.finds else [route.status]
+        found = {str(status.value): self._success(route) for status in statuses}
         for status, group in sorted(grouped.items()):
             own = any(refusal in route.errors for refusal in group)
             found[str(status.value)] = self._refused(status, group) if own else self._common(status, group, route)

@@ -114,7 +114,8 @@ class Rest:
         key = request.only("idempotency-key") if route.writes and route.auth == "member" else None
         if key is not None:
             return await self._once(ctx, route, arguments, key, request, sent)
-        return route.status, msgspec.json.encode(await route.call(ctx, *arguments))
+        status, record = route.answer(await route.call(ctx, *arguments))
+        return status, msgspec.json.encode(record)
 
     def _take(self, org: Organisation, person: Principal | None, route: Route, network: str) -> None:
         if route.auth == "public" and route.writes:
@@ -136,9 +137,10 @@ class Rest:
             if earlier is not None:
                 return earlier.status, earlier.body
             ctx.db = db
-            body = msgspec.json.encode(await route.call(ctx, *arguments))
-            await idempotency.store(db, org=ctx.org.id, person=ctx.me.id, key=key, status=route.status, body=body)
-            return route.status, body
+            status, record = route.answer(await route.call(ctx, *arguments))
+            body = msgspec.json.encode(record)
+            await idempotency.store(db, org=ctx.org.id, person=ctx.me.id, key=key, status=status, body=body)
+            return status, body
 
 
 def mounted(tables: Iterable[Table]) -> Iterable[tuple[str, Route]]:

@@ -12,17 +12,25 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from plaza.kernel.errors import Refusal
 from plaza.kernel.wire import Body, Query
 
+T = TypeVar("T")
 UseCase = Callable[..., Awaitable[Any]]
 Auth = Literal["public", "member", "account"]
 """`public`: the organisation alone; `member`: a person; `account`: also one whose address is not verified yet."""
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+class Made(msgspec.Struct, Generic[T], frozen=True):
+    """What a creation gives that finds instead of making twice: `new` says which; on the wire 201 or 200."""
+
+    record: T
+    new: bool
 
 
 class Signature(NamedTuple):
@@ -32,6 +40,9 @@ class Signature(NamedTuple):
     body: type[Body] | None
     query: type[Query] | None
     returns: Any
+    """The shape of the record that goes out."""
+    finds: bool
+    """Whether it may give what was there before (`Made`)."""
     kinds: tuple[Literal["path", "body", "query"], ...]
     """Where each parameter comes from, in order."""
     summary: str
@@ -70,6 +81,12 @@ class Route:
     def writes(self) -> bool:
         """Whether it may change something, and therefore takes an `Idempotency-Key`."""
         return self.method != "GET"
+
+    def answer(self, result: Any) -> tuple[HTTPStatus, Any]:
+        """The status and the record of what the use case gave."""
+        if isinstance(result, Made):
+            return self.status if result.new else HTTPStatus.OK, result.record
+        return self.status, result
 
 
 class Event:
@@ -138,7 +155,9 @@ def signature(call: UseCase) -> Signature:
         else:
             shapes[kind] = hints[name]
     summary = (inspect.getdoc(call) or "").split("\n\n")[0].replace("\n", " ")
-    return Signature(tuple(path), shapes["body"], shapes["query"], hints["return"], tuple(kinds), summary)
+    finds = typing.get_origin(hints["return"]) is Made
+    returns = typing.get_args(hints["return"])[0] if finds else hints["return"]
+    return Signature(tuple(path), shapes["body"], shapes["query"], returns, finds, tuple(kinds), summary)
 
 
 def _kind(hint: Any) -> Literal["path", "body", "query"]:
