@@ -9,6 +9,16 @@ from plaza import __version__
 from plaza.domains.accounts import sessions
 from plaza.domains.accounts.routes import TABLE as ACCOUNTS
 from plaza.domains.blocks.routes import TABLE as BLOCKS
+from plaza.domains.connections import (
+    ConnectionAccepted,
+    ConnectionEnded,
+    ConnectionRejected,
+    ConnectionRequested,
+)
+from plaza.domains.connections.live import LIVE as CONNECTIONS_LIVE
+from plaza.domains.connections.routes import TABLE as CONNECTIONS
+from plaza.domains.follows import FollowAdded, FollowRemoved
+from plaza.domains.follows.routes import TABLE as FOLLOWS
 from plaza.domains.messages import MessageDeleted, MessageRead, MessageSent
 from plaza.domains.messages.live import LIVE as MESSAGES_LIVE
 from plaza.domains.messages.live import delivered
@@ -25,7 +35,7 @@ from plaza.entry import openapi
 from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.kernel.outbox import Fact, Listener
 
-TABLES = (ACCOUNTS, PEOPLE, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+TABLES = (ACCOUNTS, PEOPLE, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
 ADMISSION = (
     organisations.NoSuchOrganisation,
     tokens.InvalidToken,
@@ -36,14 +46,20 @@ ADMISSION = (
     people.AddressTaken,
 )
 """What every request may be refused for by those who find its organisation and verify its token."""
-LIVES = (*MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
+LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
 """What facts say on sockets."""
 
 
 def listeners(new_id: Callable[[], int]) -> dict[type[Fact], list[Listener]]:
-    """The durable effects of facts, in the order in which they happen."""
+    """The durable effects of facts, in the order in which they happen: what begins a thing before what ends it."""
     heard = Listeners(new_id)
     return {
+        FollowAdded: [heard.followed],
+        FollowRemoved: [heard.unfollowed],
+        ConnectionRequested: [heard.connection_requested],
+        ConnectionAccepted: [heard.connection_accepted],
+        ConnectionRejected: [heard.connection_rejected],
+        ConnectionEnded: [heard.connection_ended],
         MessageSent: [delivered, heard.message_sent],
         MessageRead: [heard.message_read],
         MessageDeleted: [heard.message_deleted],

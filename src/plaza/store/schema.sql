@@ -67,6 +67,14 @@ create table connection (
     status text not null,
     requested_at timestamp with time zone not null,
     responded_at timestamp with time zone,
+    target bigint not null default 
+CASE
+    WHEN (requester = low) THEN high
+    ELSE low
+END,
+    message text,
+    context jsonb,
+    position bigint not null,
     PRIMARY KEY (org, low, high),
     UNIQUE (org, id),
     FOREIGN KEY (org, high) REFERENCES person(org, id) ON DELETE CASCADE,
@@ -74,6 +82,8 @@ create table connection (
     CHECK (((low < high) AND ((requester = low) OR (requester = high)))),
     CHECK ((status = ANY (ARRAY['pending'::text, 'accepted'::text, 'rejected'::text])))
 );
+CREATE INDEX connection_received ON connection USING btree (org, target, status, "position" DESC) INCLUDE (requester);
+CREATE INDEX connection_sent ON connection USING btree (org, requester, status, "position" DESC) INCLUDE (target);
 
 create table event (
     org integer not null,
@@ -95,6 +105,30 @@ create table event_log (
     PRIMARY KEY (one),
     CHECK (one)
 );
+
+create table follow (
+    org integer not null,
+    id bigint not null,
+    follower bigint not null,
+    following bigint not null,
+    following_type text not null,
+    person bigint default 
+CASE
+    WHEN (following_type = 'person'::text) THEN following
+    ELSE NULL::bigint
+END,
+    muted boolean not null default false,
+    notify_on_post boolean not null default true,
+    created_at timestamp with time zone not null,
+    PRIMARY KEY (org, follower, following),
+    UNIQUE (org, id),
+    FOREIGN KEY (org, follower) REFERENCES person(org, id) ON DELETE CASCADE,
+    FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE,
+    CHECK ((follower <> following)),
+    CHECK ((following_type = ANY (ARRAY['person'::text, 'page'::text])))
+);
+CREATE INDEX follow_followers ON follow USING btree (org, person, id DESC) INCLUDE (follower) WHERE (person IS NOT NULL);
+CREATE INDEX follow_following ON follow USING btree (org, follower, id DESC) INCLUDE (following);
 
 create table idempotency (
     org integer not null,
@@ -235,6 +269,7 @@ create table person (
     read_receipts boolean not null default true,
     created_at timestamp with time zone not null,
     updated_at timestamp with time zone not null,
+    auto_accept_qr_scans boolean not null default false,
     PRIMARY KEY (org, id),
     UNIQUE (org, email),
     UNIQUE (org, subject),
@@ -290,3 +325,16 @@ create table thread (
 );
 CREATE INDEX thread_high ON thread USING btree (org, high, last_message DESC);
 CREATE INDEX thread_low ON thread USING btree (org, low, last_message DESC);
+
+create table tie_count (
+    org integer not null,
+    person bigint not null,
+    followers integer not null default 0,
+    following integer not null default 0,
+    connections integer not null default 0,
+    PRIMARY KEY (org, person),
+    FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE,
+    CHECK ((connections >= 0)),
+    CHECK ((followers >= 0)),
+    CHECK ((following >= 0))
+);

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from plaza.domains.messages import MessageDeleted, MessageRead, MessageSent
+from plaza.domains.follows import FollowAdded, FollowRemoved
 from plaza.domains.notifications import queries
 from plaza.domains.notifications.facts import Notified
 from plaza.kernel.outbox import Announced, Live, LiveEvent
 from plaza.kernel.sql import Database
 
+ASKED, AGREED = "connection_request", "connection_accepted"
+"""Types of notifications, and what their causes begin with."""
 
-def cause(message: int) -> str:
-    """The unique cause of the notification of a direct message."""
-    return f"message:{message}"
+
+class News(NamedTuple):
+    """A notification to write: what was heard, whom it is for, and what it is about."""
+
+    heard: Announced
+    recipient: int
+    type: str
+    actor: int
+    target: int
+    target_type: str
+    group_key: str
+    cause: str
+    """Unique for the recipient: however often it is heard, it is written once."""
+
+
+class Cause(NamedTuple):
+    """A notification that is over."""
+
+    heard: Announced
+    recipient: int
+    cause: str
 
 
 class Listeners:
@@ -22,53 +43,146 @@ class Listeners:
     def __init__(self, new_id: Callable[[], int]) -> None:
         self._new_id = new_id
 
+    async def followed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A notification for whoever is followed."""
+        return await self._record(
+            db,
+            [
+                News(item, fact.followed, "follow", fact.follower, fact.follow, "follow", "follow", _follow(fact))
+                for item in announced
+                for fact in [item.fact]
+            ],
+        )
+
+    async def unfollowed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A follow that is no more takes its notification along."""
+        return await _withdraw(db, [Cause(item, item.fact.followed, _follow(item.fact)) for item in announced])
+
+    async def connection_requested(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A notification for the person asked."""
+        return await self._record(
+            db, [_connection(item, item.fact.requester, item.fact.target, ASKED) for item in announced]
+        )
+
+    async def connection_accepted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A notification for the one whose act it was not; the request's own has been seen."""
+        await _settle(db, [Cause(item, item.fact.target, _tie(ASKED, item.fact)) for item in announced])
+        return await self._record(
+            db,
+            [
+                _connection(item, fact.by, fact.requester if fact.by == fact.target else fact.target, AGREED)
+                for item in announced
+                for fact in [item.fact]
+            ],
+        )
+
+    async def connection_rejected(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """Whoever rejected a request has seen its notification."""
+        return await _settle(db, [Cause(item, item.fact.target, _tie(ASKED, item.fact)) for item in announced])
+
+    async def connection_ended(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A request or a connection that is no more takes its notifications along."""
+        return await _withdraw(
+            db,
+            [
+                Cause(item, person, _tie(what, item.fact))
+                for item in announced
+                for person in (item.fact.requester, item.fact.target)
+                for what in (ASKED, AGREED)
+            ],
+        )
+
     async def message_sent(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """A notification for the recipient of each message."""
-        facts: list[MessageSent] = [item.fact for item in announced]
+        return await self._record(
+            db,
+            [
+                News(
+                    item,
+                    fact.recipient,
+                    "message",
+                    fact.sender,
+                    fact.message,
+                    "message",
+                    f"message:thread:{fact.thread}",
+                    _message(fact.message),
+                )
+                for item in announced
+                for fact in [item.fact]
+            ],
+        )
+
+    async def message_read(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """Reading a message reads its notification."""
+        return await _settle(
+            db,
+            [Cause(item, item.fact.reader, _message(message)) for item in announced for message in item.fact.messages],
+        )
+
+    async def message_deleted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A message that is gone for somebody takes its notification along."""
+        return await _withdraw(
+            db,
+            [Cause(item, person, _message(item.fact.message)) for item in announced for person in item.fact.people],
+        )
+
+    async def _record(self, db: Database, news: Sequence[News]) -> Sequence[Announced]:
         made = await db.all(
             queries.RECORD,
-            orgs=[item.org for item in announced],
-            ids=[self._new_id() for _ in announced],
-            recipients=[fact.recipient for fact in facts],
-            types=["message"] * len(facts),
-            actors=[fact.sender for fact in facts],
-            targets=[fact.message for fact in facts],
-            target_types=["message"] * len(facts),
-            group_keys=[f"message:thread:{fact.thread}" for fact in facts],
-            causes=[cause(fact.message) for fact in facts],
-            ats=[item.at for item in announced],
+            orgs=[item.heard.org for item in news],
+            ids=[self._new_id() for _ in news],
+            recipients=[item.recipient for item in news],
+            types=[item.type for item in news],
+            actors=[item.actor for item in news],
+            targets=[item.target for item in news],
+            target_types=[item.target_type for item in news],
+            group_keys=[item.group_key for item in news],
+            causes=[item.cause for item in news],
+            ats=[item.heard.at for item in news],
         )
         return [
             Announced(row.org, Notified(notification=row.id, recipient=row.recipient), None, row.at)
             for row in sorted(made, key=lambda row: row.id)
         ]
 
-    async def message_read(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
-        """Reading a message reads its notification."""
-        settled: list[tuple[Announced, MessageRead, int]] = [
-            (item, item.fact, message) for item in announced for message in item.fact.messages
-        ]
-        await db.all(
-            queries.SETTLE,
-            orgs=[item.org for item, _, _ in settled],
-            recipients=[fact.reader for _, fact, _ in settled],
-            causes=[cause(message) for _, _, message in settled],
-            ats=[item.at for item, _, _ in settled],
-        )
-        return ()
 
-    async def message_deleted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
-        """A message that is gone for somebody takes its notification along."""
-        gone: list[tuple[Announced, MessageDeleted, int]] = [
-            (item, item.fact, person) for item in announced for person in item.fact.people
-        ]
-        await db.all(
-            queries.WITHDRAW,
-            orgs=[item.org for item, _, _ in gone],
-            recipients=[person for _, _, person in gone],
-            causes=[cause(fact.message) for _, fact, _ in gone],
-        )
-        return ()
+def _message(message: int) -> str:
+    return f"message:{message}"
+
+
+def _follow(fact: FollowAdded | FollowRemoved) -> str:
+    return f"follow:{fact.follow}"
+
+
+def _tie(what: str, fact: Any) -> str:
+    return f"{what}:{fact.connection}"
+
+
+def _connection(item: Announced, actor: int, recipient: int, what: str) -> News:
+    return News(item, recipient, what, actor, item.fact.connection, "connection", what, _tie(what, item.fact))
+
+
+async def _settle(db: Database, causes: Sequence[Cause]) -> Sequence[Announced]:
+    """Marks notifications as read."""
+    await db.all(
+        queries.SETTLE,
+        orgs=[cause.heard.org for cause in causes],
+        recipients=[cause.recipient for cause in causes],
+        causes=[cause.cause for cause in causes],
+        ats=[cause.heard.at for cause in causes],
+    )
+    return ()
+
+
+async def _withdraw(db: Database, causes: Sequence[Cause]) -> Sequence[Announced]:
+    """Takes notifications away."""
+    await db.all(
+        queries.WITHDRAW,
+        orgs=[cause.heard.org for cause in causes],
+        recipients=[cause.recipient for cause in causes],
+        causes=[cause.cause for cause in causes],
+    )
+    return ()
 
 
 async def notification(db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:

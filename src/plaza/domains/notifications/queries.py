@@ -38,6 +38,9 @@ class Shown(msgspec.Struct, frozen=True):
 _NAME = "coalesce(nullif(trim(a.first_name || ' ' || a.last_name), ''), split_part(a.email, '@', 1))"
 _SUMMARY = f"""left(case n.type
         when 'message' then {_NAME} || ' sent you a message'
+        when 'follow' then {_NAME} || ' follows you'
+        when 'connection_request' then {_NAME} || ' wants to connect with you'
+        when 'connection_accepted' then 'You and ' || {_NAME} || ' are connected'
         else {_NAME}
     end, 200)"""
 _COLUMNS = f"""row(
