@@ -19,7 +19,7 @@ _TABLES = """
 """
 _COLUMNS = """
     select a.attname, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull, a.attidentity <> '' as identity,
-        pg_get_expr(d.adbin, d.adrelid) as default
+        a.attgenerated <> '' as generated, pg_get_expr(d.adbin, d.adrelid) as default
     from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum
 """
@@ -60,7 +60,9 @@ def _column(column: Any) -> str:
         parts.append("not null")
     if column["identity"]:
         parts.append("generated always as identity")
-    if column["default"] is not None:
+    if column["generated"]:
+        parts.append(f"generated always as ({' '.join(column['default'].split())}) stored")
+    elif column["default"] is not None:
         parts.append(f"default {column['default']}")
     return " ".join(parts)
 

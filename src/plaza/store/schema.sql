@@ -67,11 +67,7 @@ create table connection (
     status text not null,
     requested_at timestamp with time zone not null,
     responded_at timestamp with time zone,
-    target bigint not null default 
-CASE
-    WHEN (requester = low) THEN high
-    ELSE low
-END,
+    target bigint not null generated always as (CASE WHEN (requester = low) THEN high ELSE low END) stored,
     message text,
     context jsonb,
     position bigint not null,
@@ -112,11 +108,7 @@ create table follow (
     follower bigint not null,
     following bigint not null,
     following_type text not null,
-    person bigint default 
-CASE
-    WHEN (following_type = 'person'::text) THEN following
-    ELSE NULL::bigint
-END,
+    person bigint generated always as (CASE WHEN (following_type = 'person'::text) THEN following ELSE NULL::bigint END) stored,
     muted boolean not null default false,
     notify_on_post boolean not null default true,
     created_at timestamp with time zone not null,
