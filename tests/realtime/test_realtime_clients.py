@@ -83,3 +83,15 @@ async def test_the_python_client_works_over(
         await soon(lambda: recorder.reasons == ["so_long"])
         await client.shutdown()
         await http.close()
+
+
+async def test_the_javascript_client_reads_why_and_comes_again(
+    serve: Serve, node: Any, recorder: Recorder, soon: Any
+) -> None:
+    async def event(socket: Socket, event: str, args: list[Any]) -> None:
+        socket.disconnect("moved", again=True)
+
+    recorder.event = event  # type: ignore[method-assign]
+    async with serve({"/": recorder}) as live:
+        assert await node("realtime_again.mjs", live.url) == [["transport close", 4000, "moved"], ["back", True]]
+        await soon(lambda: recorder.reasons == ["moved", "client_left"])

@@ -25,7 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     inbound_events: int = 64
     """What one client may have waiting for its handlers before it is no longer read from."""
     origins: tuple[str, ...] | None = None
-    """Origins that browsers may come from, as they write them (`https://shop.example`); None for any."""
+    """Origins that browsers may come from, our own pages' among them (`https://shop.example`); None for any."""
     originless: bool = False
     """With `origins`: whether clients without an Origin (not browsers) come in."""
     max_handshakes: int = 200

@@ -20,7 +20,7 @@ DEFAULTS = Options()
 
 
 class Server:
-    """Give `websocket_protocol` to uvicorn's `ws` and mount `polling` under `Options.path`."""
+    """Give `websocket_protocol` to uvicorn's `ws` and `polling` what comes under `Options.path`; not for threads."""
 
     def __init__(
         self,
