@@ -29,7 +29,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-names = st.text(min_size=1).filter(lambda name: name not in socketio.RESERVED)
+names = st.text(min_size=1).filter(lambda name: name not in socketio.UNHEARD)
 namespaces = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"]), max_size=20).map("/{}".format)
 
 
@@ -300,5 +300,6 @@ def test_what_the_server_says() -> None:
     assert socketio.acknowledged("/", 7, ("ä",)) == '437["ä"]'.encode()
     assert socketio.encode(socketio.DISCONNECT, "/chat") == b"41/chat,"
     assert socketio.event_body("a", [1]) == b'["a",1]'
+    assert socketio.event_body("error", []) == b'["error"]'
     with pytest.raises(ValueError, match="connect"):
         socketio.event_body("connect", [])
