@@ -29,7 +29,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-names = st.text(min_size=1).filter(lambda name: name not in socketio.UNHEARD)
+names = st.text(min_size=1).filter(lambda name: name not in socketio.RESERVED)
 namespaces = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"]), max_size=20).map("/{}".format)
 
 

@@ -65,7 +65,7 @@ def _check(packet: Packet) -> None:
 def _check_event(data: object) -> None:
     if not isinstance(data, list) or not data or not isinstance(data[0], str):
         raise Violation(PROTOCOL_ERROR, "event without a name")
-    if data[0] in UNHEARD:
+    if data[0] in RESERVED:
         raise Violation(PROTOCOL_ERROR, "reserved event name")
     if len(data) > MOST_ARGUMENTS + 1:
         raise Violation(POLICY, f"more than {MOST_ARGUMENTS} arguments")
