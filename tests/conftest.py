@@ -16,6 +16,7 @@ import pytest
 
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.migrate import migrate
+from tests.reached import missing, remember
 from tests.server import Running
 from tests.world import World
 
@@ -70,6 +71,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tells a worker."""
     node.workerinput["postgres"] = node.config.stash[URL]
+    node.workerinput["folder"] = str(node.config.stash[KEY].folder)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A whole run must have reached everything that is offered."""
+    if KEY not in session.config.stash or not _whole(session.config) or session.exitstatus != 0:
+        return
+    left = missing(session.config.stash[KEY].folder)
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.stash[LEFT] = left
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what no test reached."""
+    for name in config.stash.get(LEFT, []):
+        terminalreporter.write_line(f"no test reached: {name}", red=True)
+
+
+def _whole(config: pytest.Config) -> bool:
+    """Whether nothing was left out."""
+    option = config.option
+    return config.args == config.getini("testpaths") and not (option.keyword or option.markexpr or option.collectonly)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -79,6 +103,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 URL = pytest.StashKey[str]()
+LEFT = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +117,13 @@ def postgres_url(request: pytest.FixtureRequest) -> str:
     """The server of the run, with an empty database."""
     given = getattr(request.config, "workerinput", None)
     return str(given["postgres"] if given is not None else request.config.stash[URL])
+
+
+@pytest.fixture(scope="session")
+def run_folder(request: pytest.FixtureRequest) -> Path:
+    """The folder of this run; it goes away with it."""
+    given = getattr(request.config, "workerinput", None)
+    return Path(given["folder"]) if given is not None else request.config.stash[KEY].folder
 
 
 @pytest.fixture(scope="session")
@@ -123,10 +155,11 @@ def own_database_url(postgres_url: str, worker_id: str, request: pytest.FixtureR
 
 
 @pytest.fixture(scope="session")
-def server(database_url: str) -> Iterator[Running]:
+def server(database_url: str, run_folder: Path) -> Iterator[Running]:
     """A real server on 127.0.0.1, in a thread of this worker."""
     with Running(database_url) as running:
         yield running
+        remember(running.url, run_folder)
 
 
 @pytest.fixture(params=["client/community", "community"])

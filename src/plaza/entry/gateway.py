@@ -96,6 +96,7 @@ class Gateway:
         try:
             session = await self._enter(socket, auth)
         except Refusal as refusal:
+            self._meter.refusal(refusal.reason)
             raise Refused(str(refusal), {"code": refusal.reason, "message": str(refusal)}) from refusal
         except Exception as error:
             log.exception("connect.failed")
@@ -189,6 +190,7 @@ class Gateway:
 
     def _refuse(self, socket: Socket, event: str, refusal: Refusal) -> Sequence[object] | None:
         answer = refused(refusal)
+        self._meter.refusal(refusal.reason)
         if not socket.asked:
             socket.emit("error", Trouble(event[:200], refusal.reason, str(refusal)))
             socket.emit("exception", {"status": "error", "message": str(refusal)})

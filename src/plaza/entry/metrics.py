@@ -43,6 +43,7 @@ class Meter:
         self._events = Counter(
             "plaza_socket_events", "Socket events of clients.", ["event", "outcome"], registry=self._registry
         )
+        self._refusals = Counter("plaza_refusals", "Refusals by their reason.", ["reason"], registry=self._registry)
         self.sockets = Gauge("plaza_sockets", "Sockets that are connected.", registry=self._registry)
 
     @contextlib.contextmanager
@@ -69,6 +70,10 @@ class Meter:
     def event(self, event: str, outcome: str) -> None:
         """Notes one socket event of a client."""
         self._events.labels(event, outcome).inc()
+
+    def refusal(self, reason: str) -> None:
+        """Notes one refusal, of a request, an event or a handshake."""
+        self._refusals.labels(reason).inc()
 
     async def page(self, request: Request, send: Send) -> None:
         """Answers `/metrics`."""

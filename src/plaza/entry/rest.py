@@ -88,6 +88,7 @@ class Rest:
                 await respond(send, request, status, body)
             except Refusal as refusal:
                 measured.status = refusal.status
+                self._meter.refusal(refusal.reason)
                 await _refuse(send, request, refusal)
             except ClientGone:
                 measured.status = 499

@@ -11,9 +11,10 @@ from plaza.kernel.sql import Statement
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """What became of a wish to block: whether the block is new, and the block; None where there is no such person."""
+    """What became of a wish to block: the block, and whether it is new; None where there is no such person."""
 
     target: int | None
+    new: bool | None
     block: Block | None
 
 
@@ -40,9 +41,9 @@ ADD = Statement(
         select :org, :id, :me, target.id, :reason, :reason_details, :context, :now from target
         where target.id <> :me
         on conflict (org, blocker, blocked) do update set blocked = b.blocked
-        returning b.*
+        returning b.*, xmax = 0 as new
     )
-    select target.id, case when b.id is not null then {_COLUMNS} end
+    select target.id, b.new, case when b.id is not null then {_COLUMNS} end
     from (select 1) one
     left join target on true
     left join written b on true

@@ -10,6 +10,7 @@ from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Invalid
 from plaza.kernel.paging import Listing, Paging, listing
+from plaza.kernel.routes import Made
 from plaza.kernel.wire import Email, Ok, Record
 
 
@@ -26,7 +27,7 @@ class Absent(Record):
     email: Email
 
 
-async def block(ctx: Context, wish: NewBlock) -> Block:
+async def block(ctx: Context, wish: NewBlock) -> Made[Block]:
     """Block a person: neither sees or reaches the other any more, groups excepted; blocking again changes nothing."""
     email, person = addresses.split(PersonRef(wish.target_id), "targetId")
     if email == ctx.me.email:
@@ -50,7 +51,7 @@ async def block(ctx: Context, wish: NewBlock) -> Block:
     if done.block is None:
         raise SelfBlock
     _part(ctx, done.target, done.block.target_id)
-    return done.block
+    return Made(done.block, new=bool(done.new))
 
 
 async def unblock(ctx: Context, user_id: PersonRef) -> Ok:
