@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from plaza.realtime import Namespace, Options, Server, Socket
 
 JS = Path(__file__).parents[1] / "js"
-QUICK = Options(close_timeout=0.05)  # the bare client does not answer a close frame
+QUICK = Options(close_timeout=0.01, connect_timeout=2.5)  # the bare client does not answer a close frame
 
 
 @pytest.fixture

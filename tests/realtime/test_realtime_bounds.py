@@ -40,7 +40,7 @@ async def test_a_client_that_does_not_read_is_closed_and_others_lose_nothing(
 async def test_volatile_events_are_dropped_from_half_of_the_queue(
     serve: Serve, raw: Any, recorder: Recorder, soon: Any
 ) -> None:
-    async with serve({"/": recorder}, Options(queue_events=20, close_timeout=0.05)) as live:
+    async with serve({"/": recorder}, Options(queue_events=20, close_timeout=0.01)) as live:
         client = await raw(live.port)
         await client.join()
         client.reader._transport.pause_reading()
@@ -157,7 +157,7 @@ class Busy:
 
 async def test_a_client_whose_handlers_are_busy_is_not_read_from(serve: Serve, raw: Any) -> None:
     busy = Busy()
-    options = Options(inbound_events=8, ping_interval=0.05, ping_timeout=0.05, close_timeout=0.05)
+    options = Options(inbound_events=8, ping_interval=0.05, ping_timeout=0.05, close_timeout=0.01)
     async with serve({"/": busy}, options) as live:
         client = await raw(live.port)
         await client.join()
@@ -205,7 +205,7 @@ async def test_the_door_lets_so_many_in_at_once_and_tells_the_others_when_to_com
     serve: Serve, raw: Any, refusal: Any, auth: str
 ) -> None:
     careful = Careful()
-    async with serve({"/": careful}, Options(max_handshakes=3, retry_after=7, close_timeout=0.05)) as live:
+    async with serve({"/": careful}, Options(max_handshakes=3, retry_after=7, close_timeout=0.01)) as live:
         clients = [await raw(live.port) for _ in range(3)]
         for client in clients:
             client.text("40" + auth)
@@ -227,7 +227,7 @@ async def test_the_door_lets_so_many_in_at_once_and_tells_the_others_when_to_com
 async def test_one_address_has_so_many_clients_outside_and_any_number_inside(
     serve: Serve, raw: Any, refusal: Any, soon: Any
 ) -> None:
-    async with serve(options=Options(per_address=2, close_timeout=0.05)) as live:
+    async with serve(options=Options(per_address=2, close_timeout=0.01)) as live:
         for _ in range(5):
             await (await raw(live.port)).join()
         outside = [await raw(live.port) for _ in range(2)]
@@ -257,7 +257,7 @@ async def test_the_application_reads_the_address_and_may_ask_a_client_to_wait(
 
 
 async def test_who_only_stands_at_the_door_keeps_nobody_out_for_long(serve: Serve, raw: Any, refusal: Any) -> None:
-    async with serve(options=Options(max_handshakes=2, close_timeout=0.05)) as live:
+    async with serve(options=Options(max_handshakes=2, close_timeout=0.01)) as live:
         for _ in range(2):
             await raw(live.port)
         with pytest.raises(refusal):

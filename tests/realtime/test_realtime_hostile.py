@@ -179,7 +179,7 @@ async def test_a_handshake_is_refused(
     ],
 )
 async def test_origin(serve: Serve, raw: Any, refusal: Any, origin: str, status: int) -> None:
-    async with serve(options=Options(origins=("https://shop.example",), close_timeout=0.05)) as live:
+    async with serve(options=Options(origins=("https://shop.example",), close_timeout=0.01)) as live:
         headers = {"Origin": origin} if origin else {}
         async with aiohttp.ClientSession() as http:
             async with http.get(f"{live.url}/socket.io/?EIO=4&transport=polling", headers=headers) as answer:
@@ -196,9 +196,9 @@ async def test_origin(serve: Serve, raw: Any, refusal: Any, origin: str, status:
 
 
 async def test_a_page_of_our_own_and_clients_that_are_no_browsers(serve: Serve, raw: Any) -> None:
-    async with serve(options=Options(origins=("https://shop.example",), close_timeout=0.05)) as live:
+    async with serve(options=Options(origins=("https://shop.example",), close_timeout=0.01)) as live:
         assert await raw(live.port, Sec_Fetch_Site="same-origin")
-    async with serve(options=Options(origins=("https://shop.example",), originless=True, close_timeout=0.05)) as live:
+    async with serve(options=Options(origins=("https://shop.example",), originless=True, close_timeout=0.01)) as live:
         assert await raw(live.port)
 
 

@@ -178,7 +178,7 @@ async def test_the_last_words_reach_a_polling_client_that_was_between_two_reques
 async def test_a_polling_client_that_does_not_come_is_a_slow_consumer(
     serve: Serve, recorder: Recorder, soon: Any
 ) -> None:
-    options = Options(queue_events=10, close_timeout=0.05)
+    options = Options(queue_events=10, close_timeout=0.01)
     async with serve({"/": recorder}, options) as live, aiohttp.ClientSession() as http:
         url = await polling(http, live)
         for n in range(10):

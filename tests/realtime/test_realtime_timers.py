@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Options(ping_interval=0.05, ping_timeout=0.05, connect_timeout=0.2, close_timeout=0.05)
+QUICK = Options(ping_interval=0.05, ping_timeout=0.05, connect_timeout=0.2, close_timeout=0.01)
 
 
 async def test_a_client_that_does_not_answer_a_ping_is_closed(serve: Serve, raw: Any, recorder: Recorder) -> None:
@@ -82,7 +82,7 @@ async def test_a_probe_that_is_never_completed_is_cut_and_the_session_goes_on(
 
 async def test_the_wall_clock_has_no_say_and_the_monotonic_one_does(serve: Serve, raw: Any, recorder: Recorder) -> None:
     offset = 0.0
-    async with serve({"/": recorder}, Options(close_timeout=0.05), lambda: time.monotonic() + offset) as live:
+    async with serve({"/": recorder}, Options(close_timeout=0.01), lambda: time.monotonic() + offset) as live:
         client = await raw(live.port)
         await client.join()
         offset = 25.0
@@ -95,7 +95,7 @@ async def test_a_server_that_was_stopped_reads_the_answers_before_it_judges(
     serve: Serve, raw: Any, recorder: Recorder
 ) -> None:
     offset = 0.0
-    async with serve({"/": recorder}, Options(close_timeout=0.05), lambda: time.monotonic() + offset) as live:
+    async with serve({"/": recorder}, Options(close_timeout=0.01), lambda: time.monotonic() + offset) as live:
         client = await raw(live.port)
         await client.join()
         offset = 25.0
@@ -152,7 +152,7 @@ async def test_a_closing_server_waits_for_the_handlers(serve: Serve, raw: Any, r
 
 
 async def test_uvicorn_serves_it_and_stops_even_if_nobody_closed_it(raw: Any, recorder: Recorder) -> None:
-    server = Server({"/": recorder}, Options(close_timeout=0.05))
+    server = Server({"/": recorder}, Options(close_timeout=0.01))
     await server.start()
     config = uvicorn.Config(
         server.polling, ws=server.websocket_protocol, port=0, lifespan="off", log_config=None, ws_ping_interval=None
