@@ -40,15 +40,15 @@ def add_ties(rows: str, *columns: str) -> str:
 
 
 def take_ties(rows: str, *columns: str) -> str:
-    """SQL that takes from `columns` of the people in `rows`; a counter that had drifted too low stops at nought."""
-    named = ", ".join(f"r.{column}" for column in columns)
-    taken = ", ".join(f"{column} = greatest(t.{column} - held.{column}, 0)" for column in columns)
-    return f"""update tie_count t set {taken}
-        from (
-            select r.person, {named} from {rows} r join tie_count t on t.org = :org and t.person = r.person
-            order by r.person for update of t
-        ) held
-        where t.org = :org and t.person = held.person"""
+    """SQL that takes from `columns` of the people in `rows`; a counter that had drifted too low stops at nought.
+
+    An insert too: it alone meets a row that came into being after the statement had begun.
+    """
+    left = ", ".join(f"greatest(t.{column} - r.{column}, 0)" for column in columns)
+    return f"""insert into tie_count as t (org, person)
+        select :org, person from {rows} order by person
+        on conflict (org, person) do update
+            set ({", ".join(columns)}) = (select {left} from {rows} r where r.person = t.person)"""
 
 
 def recount_ties(name: str, counted: str, *columns: str) -> Recount:
