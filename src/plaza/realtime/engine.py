@@ -142,8 +142,8 @@ class Engine:
         self.gate.sweep(now)
         self.farewells.sweep(now)
         for session, due in self._pings.take(now):
-            # A sweep that is a tick late must not shorten or lengthen the client's time.
-            self._pongs.start(session, max(due, now - self._tick))
+            # A late sweep must not lengthen the client's time, nor take more than a quarter of it.
+            self._pongs.start(session, max(due, now - self.options.ping_timeout / 4))
             session.ping()
         if not stalled:  # a process that was stopped has answers to read first
             for session, _ in self._pongs.take(now):
