@@ -15,13 +15,16 @@ from plaza.domains.connections import (
     ConnectionRejected,
     ConnectionRequested,
 )
+from plaza.domains.connections import queries as connections
 from plaza.domains.connections.live import LIVE as CONNECTIONS_LIVE
 from plaza.domains.connections.routes import TABLE as CONNECTIONS
 from plaza.domains.follows import FollowAdded, FollowRemoved
+from plaza.domains.follows import queries as follows
 from plaza.domains.follows.routes import TABLE as FOLLOWS
 from plaza.domains.messages import MessageDeleted, MessageRead, MessageSent
 from plaza.domains.messages.live import LIVE as MESSAGES_LIVE
 from plaza.domains.messages.live import delivered
+from plaza.domains.messages.recount import HIDDEN
 from plaza.domains.messages.routes import TABLE as MESSAGES
 from plaza.domains.notifications.listeners import LIVE as NOTIFICATIONS_LIVE
 from plaza.domains.notifications.listeners import Listeners
@@ -33,6 +36,7 @@ from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.entry import openapi
 from plaza.entry.sockets import TABLE as SOCKETS
+from plaza.kernel.counters import Recount
 from plaza.kernel.outbox import Fact, Listener
 
 TABLES = (ACCOUNTS, PEOPLE, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
@@ -48,6 +52,8 @@ ADMISSION = (
 """What every request may be refused for by those who find its organisation and verify its token."""
 LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
 """What facts say on sockets."""
+RECOUNTS: tuple[Recount, ...] = (follows.TIES, connections.TIES, HIDDEN)
+"""How every counter is counted again."""
 
 
 def listeners(new_id: Callable[[], int]) -> dict[type[Fact], list[Listener]]:

@@ -6,6 +6,7 @@ import click
 
 from plaza import __version__
 from plaza.cli.config import config, openapi
+from plaza.cli.counts import counts
 from plaza.cli.db import db
 from plaza.cli.orgs import key, org, person, token
 from plaza.cli.serve import serve
@@ -17,5 +18,5 @@ def main() -> None:
     """Plaza: a customer community that a business runs itself."""
 
 
-for command in (serve, org, person, token, key, db, config, openapi):
+for command in (serve, org, person, token, key, db, counts, config, openapi):
     main.add_command(command)
