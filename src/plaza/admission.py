@@ -45,6 +45,7 @@ class Admission:
             email=claims.email,
             name=claims.name,
             picture=claims.picture,
+            issued=claims.issued,
             now=now,
             new_id=self._new_id,
         )

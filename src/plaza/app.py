@@ -20,7 +20,8 @@ from plaza.domains.accounts import MailPosted, SessionEnded
 from plaza.domains.accounts.jobs import Postman
 from plaza.domains.accounts.letters import SITE
 from plaza.domains.accounts.mail import newest
-from plaza.domains.people import PersonSuspended
+from plaza.domains.people import AddressChanged, PersonSuspended
+from plaza.domains.people.jobs import Lister
 from plaza.domains.presence import queries as presence_queries
 from plaza.domains.presence.queries import Change
 from plaza.domains.presence.routes import Someone
@@ -99,7 +100,15 @@ class Plaza:
         self.gateway.position = await self.store.one(event_log.HEAD)
         await self.sockets.start()
         upkeep = Upkeep(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard)
-        works = (self.bus.run, self.relay.run, self.tracker.run, self.postman.run, *upkeep.works(self.clock))
+        lister = Lister(self.store)
+        works = (
+            self.bus.run,
+            self.relay.run,
+            self.tracker.run,
+            self.postman.run,
+            lister.run,
+            *upkeep.works(self.clock),
+        )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]
 
     def _alone(self) -> bool:
@@ -158,6 +167,7 @@ class Plaza:
         heard[MailPosted] = [self.postman.posted]
         heard[SessionEnded] = [self._session_ended]
         heard[PersonSuspended] = [self._person_suspended]
+        heard[AddressChanged] = [self._address_changed]
         return Facts(catalogue.LIVES, heard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -263,6 +273,11 @@ class Plaza:
         """By a command, which is a process of its own."""
         for item in announced:
             self.switchboard.forget(item.org, person=item.fact.person)
+        return ()
+
+    async def _address_changed(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        for item in announced:
+            self.switchboard.ask_again(item.org, item.fact.person)
         return ()
 
     async def _ask_store(self) -> None:

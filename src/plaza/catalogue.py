@@ -31,7 +31,9 @@ from plaza.domains.notifications.listeners import Listeners
 from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
+from plaza.domains.people import AddressTaken
 from plaza.domains.people import service as people
+from plaza.domains.people.routes import PLATFORM
 from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.entry import openapi
@@ -39,7 +41,7 @@ from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.kernel.counters import Recount
 from plaza.kernel.outbox import Fact, Listener
 
-TABLES = (ACCOUNTS, PEOPLE, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+TABLES = (ACCOUNTS, PEOPLE, PLATFORM, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
 ADMISSION = (
     organisations.NoSuchOrganisation,
     tokens.InvalidToken,
@@ -47,7 +49,7 @@ ADMISSION = (
     tokens.WrongOrganisation,
     sessions.TokenRevoked,
     people.Suspended,
-    people.AddressTaken,
+    AddressTaken,
 )
 """What every request may be refused for by those who find its organisation and verify its token."""
 LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE)

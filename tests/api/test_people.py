@@ -13,6 +13,7 @@ async def test_what_is_left_out_of_a_change_stays(world: World, prefix: str) -> 
     changed = await alice.put("people/me", preferences)
     assert changed["firstName"] == "Alice"
     assert changed["communityProfile"]["connectionPreferences"] == {
+        "autoAcceptQrScans": False,
         "allowMessagesFromNonConnections": True,
         "sendReadReceipts": False,
     }

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from plaza.cli.common import run, say, settings, show, store, stored
+from plaza.domains import accounts
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
 from plaza.domains.organisations.service import NoSuchOrganisation
@@ -136,13 +137,39 @@ async def _suspend(chosen: Settings, email: str, name: str, lift: bool) -> None:
         found = await organisations.find(db, name)
         address = addresses.address(email, "email")
         person = await people.suspend(db, found, address, system_clock(), lift=lift)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_heeded(db, found), HEED_SECONDS)
+        await _told(db, found)
         click.echo(person)
 
 
+@person.command("email")
+@click.argument("old")
+@click.argument("new")
+@click.option("--org", "name", required=True, help="The organisation.")
+@stored
+def email_(old: str, new: str, name: str, **flags: object) -> None:
+    """Change a person's address; nothing else of theirs changes."""
+    run(_readdress(settings(**flags), old, new, name))
+
+
+async def _readdress(chosen: Settings, old: str, new: str, name: str) -> None:
+    async with store(chosen) as db:
+        found = await organisations.find(db, name)
+        former, address = addresses.address(old, "old"), addresses.address(new, "new")
+        change = Ids(system_clock, await db.one(presence.NODE))()
+        async with db.transaction() as whole:
+            await accounts.readdress(whole, found, former, address)
+            person = await people.readdress(whole, found, former, address, now=system_clock(), change=change)
+        await _told(db, found)
+        click.echo(person)
+
+
+async def _told(db: Postgres, found: Organisation) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(_heeded(db, found), HEED_SECONDS)
+
+
 async def _heeded(db: Postgres, found: Organisation) -> None:
-    """Waits until a server that runs has heard of it: from then on requests are refused and sockets cut."""
+    """Waits until a server that runs has heard of it: from then on it answers as the change says."""
     while await db.one(people_queries.UNHEEDED, org=found.id, lock=LOCK):  # noqa: ASYNC110 — no event tells
         await asyncio.sleep(0.02)
 
@@ -167,7 +194,7 @@ async def _token(chosen: Settings, email: str, name: str, role: str, called: str
         key = next(key for key in await organisations.keys(db, found) if key.secret is not None)
         new_id = Ids(system_clock, await db.one(presence.NODE))
         arrived = await people.arrive(
-            db, found, subject=address, email=address, name=called, picture=None, now=now, new_id=new_id
+            db, found, subject=address, email=address, name=called, picture=None, issued=None, now=now, new_id=new_id
         )
         if arrived.claimed_now:
             say(f"Made {address} in {found.slug}.")

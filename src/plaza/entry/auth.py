@@ -75,14 +75,19 @@ class Authenticator:
         return organisation
 
     async def person(self, org: Organisation, token: str | None, auth: Auth = "member") -> Principal | None:
-        """The person of a bearer token, None where the route needs nobody and nobody is there."""
+        """The person of a bearer token, None where the route needs nobody and nobody is there.
+
+        A token that does not hold is refused also where none is needed: its owner believes to be signed in.
+        """
         if auth == "public":
             # Whatever token is sent along: an expired one must not keep anybody from getting a fresh one.
             return None
         if token is None:
+            if auth == "optional" and org.settings.public_reads:
+                return None
             raise Unauthenticated
         principal = (await self.remembered(org, token)).principal
-        if auth == "member" and not principal.id:
+        if auth != "account" and not principal.id:
             raise Unverified
         return principal
 

@@ -20,11 +20,13 @@ class Emit(msgspec.Struct, tag="emit", frozen=True, array_like=True):
 
 
 class Forget(msgspec.Struct, tag="forget", frozen=True, array_like=True):
-    """Tokens of a person, a session or an organisation that hold no longer."""
+    """Tokens of a person, a session or an organisation that hold no longer, or say what is not so any more."""
 
     org: int
     person: int | None = None
     session: int | None = None
+    cut: bool = True
+    """Whether the sockets that came in with them end; else they go on, and ask anew who speaks."""
 
 
 class Wake(msgspec.Struct, tag="wake", frozen=True, array_like=True):

@@ -49,7 +49,7 @@ def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refu
         found += [refusal for refusal in admission if issubclass(refusal, Missing)]
     else:
         found += [Unauthenticated, *admission]
-    if route.auth == "member":
+    if route.auth in ("member", "optional"):
         found.append(Unverified)
     if route.writes:
         found += [TooLarge, UnsupportedMedia]

@@ -41,6 +41,10 @@ class Switchboard:
         """Takes back remembered tokens and cuts the sockets that came in with them."""
         say(self._bus, Forget(org, person, session))
 
+    def ask_again(self, org: int, person: int) -> None:
+        """Takes back the remembered tokens of a person about whom something has changed; their sockets go on."""
+        say(self._bus, Forget(org, person, cut=False))
+
     def announce(self) -> None:
         """There are facts in the outbox: the process that leads the relay shall know."""
         say(self._bus, Wake())
@@ -51,7 +55,8 @@ class Switchboard:
             self._gateway.emit(word)
         elif isinstance(word, Forget):
             self._authenticator.forget(word.org, person=word.person, session=word.session)
-            self._gateway.cut(word.org, person=word.person, session=word.session)
+            if word.cut:
+                self._gateway.cut(word.org, person=word.person, session=word.session)
         else:
             self._wake()
 

@@ -18,6 +18,9 @@ class OrgSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
 
     dm_policy: Literal["everyone", "connections"] = "everyone"
     public_reads: bool = True
+    """Whether what is public may be read without a token."""
+    mask_emails: bool = False
+    """Whether readers without a token see ids in place of addresses (contract, decision 15)."""
 
 
 class Organisation(msgspec.Struct, frozen=True):

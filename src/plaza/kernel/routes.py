@@ -21,8 +21,10 @@ from plaza.kernel.wire import Body, Query
 
 T = TypeVar("T")
 UseCase = Callable[..., Awaitable[Any]]
-Auth = Literal["public", "member", "account"]
-"""`public`: the organisation alone; `member`: a person; `account`: also one whose address is not verified yet."""
+Auth = Literal["public", "optional", "member", "account"]
+"""`public`: the organisation alone; `optional`: a person, or nobody while the organisation lets everybody read;
+`member`: a person; `account`: also one whose address is not verified yet.
+"""
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 

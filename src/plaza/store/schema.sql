@@ -35,6 +35,21 @@ create table account_code (
     CHECK ((purpose = ANY (ARRAY['verify'::text, 'reset'::text])))
 );
 
+create table address_change (
+    org integer not null,
+    id bigint not null,
+    person bigint not null,
+    old text not null,
+    new text not null,
+    by text not null,
+    changed_at timestamp with time zone not null,
+    PRIMARY KEY (org, id),
+    FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE,
+    CHECK ((by = ANY (ARRAY['token'::text, 'staff'::text])))
+);
+CREATE INDEX address_change_old ON address_change USING btree (org, old, changed_at DESC);
+CREATE INDEX address_change_person ON address_change USING btree (org, person);
+
 create table block (
     org integer not null,
     id bigint not null,
@@ -80,6 +95,17 @@ create table connection (
 );
 CREATE INDEX connection_received ON connection USING btree (org, target, status, "position" DESC) INCLUDE (requester);
 CREATE INDEX connection_sent ON connection USING btree (org, requester, status, "position" DESC) INCLUDE (target);
+
+create table directory_entry (
+    org integer not null,
+    person bigint not null,
+    words text not null,
+    tags text[] not null,
+    keys integer[] not null,
+    PRIMARY KEY (org, person),
+    FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE
+);
+CREATE INDEX directory_entry_keys ON directory_entry USING gin (keys) WITH (fastupdate=off);
 
 create table event (
     org integer not null,
@@ -262,6 +288,14 @@ create table person (
     created_at timestamp with time zone not null,
     updated_at timestamp with time zone not null,
     auto_accept_qr_scans boolean not null default false,
+    version integer not null default 1,
+    email_at timestamp with time zone,
+    unlisted_at timestamp with time zone,
+    show_email boolean not null default false,
+    show_phone boolean not null default false,
+    show_company boolean not null default true,
+    show_location boolean not null default true,
+    entry_due boolean not null default true,
     PRIMARY KEY (org, id),
     UNIQUE (org, email),
     UNIQUE (org, subject),
@@ -269,6 +303,7 @@ create table person (
     CHECK ((messages_from = ANY (ARRAY['everyone'::text, 'connections'::text]))),
     CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])))
 );
+CREATE INDEX person_entry_due ON person USING btree (org, id) WHERE (entry_due AND (claimed_at IS NOT NULL));
 
 create table presence (
     org integer not null,
@@ -278,6 +313,22 @@ create table presence (
     FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE
 );
 CREATE INDEX presence_node ON presence USING btree (node);
+
+create table profile (
+    org integer not null,
+    person bigint not null,
+    about text,
+    phone text,
+    location text,
+    headline text,
+    bio text,
+    expertise text[] not null,
+    interests text[] not null,
+    looking_for text[] not null,
+    social_links jsonb not null,
+    PRIMARY KEY (org, person),
+    FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE
+);
 
 create table session (
     org integer not null,

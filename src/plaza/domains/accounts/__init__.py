@@ -6,6 +6,7 @@ the address (contract, decision 16). A session is a family of refresh tokens; it
 """
 
 from plaza.domains.accounts.facts import MailPosted, SessionEnded
+from plaza.domains.accounts.service import readdress
 from plaza.domains.accounts.sessions import TokenRevoked, over, resume
 
-__all__ = ["MailPosted", "SessionEnded", "TokenRevoked", "over", "resume"]
+__all__ = ["MailPosted", "SessionEnded", "TokenRevoked", "over", "readdress", "resume"]

@@ -231,3 +231,16 @@ PROFILE = Statement(
     """,
     hot=True,
 )
+READDRESS = Statement(
+    "accounts.readdress",
+    int,
+    """
+    with changed as (
+        update account set address = :new
+        where org = :org and person = (select id from person where org = :org and email = :old) and address <> :new
+        returning id
+    ),
+    spent as (delete from account_code c using changed where c.org = :org and c.account = changed.id)
+    select count(*) from changed
+    """,
+)

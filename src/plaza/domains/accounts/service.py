@@ -25,11 +25,11 @@ from plaza.domains.accounts.schemas import (
     Verification,
 )
 from plaza.domains.accounts.sessions import forget, open_session
-from plaza.domains.people import Suspended
+from plaza.domains.people import AddressTaken, Suspended
 from plaza.kernel.addresses import address
-from plaza.kernel.context import Context
+from plaza.kernel.context import Context, Organisation
 from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
-from plaza.kernel.sql import Duplicate
+from plaza.kernel.sql import Database, Duplicate
 from plaza.kernel.wire import Ok
 
 VERIFY_HOURS, RESET_HOURS = 24, 1
@@ -180,6 +180,17 @@ async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
 async def profile(ctx: Context) -> User:
     """Who you are; `id` is null and `verified` false until your address is verified."""
     return await ctx.db.one(queries.PROFILE, org=ctx.org.id, me=ctx.me.id, session=ctx.me.session, role=ctx.me.role)
+
+
+async def readdress(db: Database, org: Organisation, old: str, new: str) -> None:
+    """Lets the account of the person at an address sign in by another one, which staff vouch for.
+
+    Spoken before the person's own address changes, in the same transaction: locks are taken in one order.
+    """
+    try:
+        await db.one(queries.READDRESS, org=org.id, old=old, new=new)
+    except Duplicate as error:
+        raise AddressTaken from error
 
 
 async def _accounts(ctx: Context, email: str) -> Known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import jwt
@@ -61,6 +61,7 @@ class Claims(msgspec.Struct, frozen=True):
     name: str | None = None
     picture: str | None = None
     session: int | None = None
+    issued: datetime | None = None
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -189,7 +190,16 @@ def _claims(payload: _Payload, session: int | None) -> Claims:
         name=payload.name,
         picture=payload.picture if _URL.fullmatch(payload.picture or "") else None,
         session=session,
+        issued=_moment(payload.iat),
     )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    """The time of a claim; None for none, and for one that no calendar has."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _secret(key: KeyRow) -> bytes:

@@ -1,11 +1,29 @@
-"""People: who is in an organisation, claimed or not, and the little that others see of them.
+"""People: who is in an organisation, claimed or not, what they say of themselves and what others see of them.
 
-Table: `person`. `card(alias)` is the SQL of a `PersonCard`, which every record that shows a person carries.
+Tables: `person`, `profile`, `directory_entry` (who is listed, and found by what), `address_change` (which address was
+whose). Facts: `person.suspended`, `person.address_changed`. `card(person)` is the SQL of a `PersonCard`, which every
+record that shows a person carries; `fragments` is the one place that says who sees what of somebody.
 """
 
-from plaza.domains.people.facts import PersonSuspended
-from plaza.domains.people.queries import card
-from plaza.domains.people.schemas import PersonCard
+from plaza.domains.people.addressing import AddressTaken, AddressWaiting
+from plaza.domains.people.facts import AddressChanged, PersonSuspended
+from plaza.domains.people.finding import Sought, sought
+from plaza.domains.people.fragments import card, public_profile
+from plaza.domains.people.schemas import PersonCard, PublicProfile
 from plaza.domains.people.service import NoSuchPerson, Suspended, invite
 
-__all__ = ["NoSuchPerson", "PersonCard", "PersonSuspended", "Suspended", "card", "invite"]
+__all__ = [
+    "AddressChanged",
+    "AddressTaken",
+    "AddressWaiting",
+    "NoSuchPerson",
+    "PersonCard",
+    "PersonSuspended",
+    "PublicProfile",
+    "Sought",
+    "Suspended",
+    "card",
+    "invite",
+    "public_profile",
+    "sought",
+]

@@ -12,3 +12,11 @@ class PersonSuspended(Fact):
 
     kind: ClassVar[str] = "person.suspended"
     person: int
+
+
+class AddressChanged(Fact):
+    """A person has another address: what is remembered of their tokens is asked anew, their sockets stay."""
+
+    kind: ClassVar[str] = "person.address_changed"
+    change: int
+    person: int

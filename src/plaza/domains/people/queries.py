@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from plaza.domains.people.facts import PersonSuspended
-from plaza.domains.people.schemas import Profile
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
@@ -30,43 +29,41 @@ class Whose(msgspec.Struct, frozen=True):
     person: int
 
 
-_ROW = "p.id, p.email, p.subject, p.first_name, p.last_name, p.image, p.status"
-
-
-def card(alias: str) -> str:
-    """The SQL of a `PersonCard` of the `person` row called `alias`."""
-    columns = ("id::text", "email", "first_name", "last_name", "image", "company", "job_title")
-    return f"row({', '.join(f'{alias}.{column}' for column in columns)})"
-
-
-_PROFILE = """
-    p.id::text, p.email, p.first_name, p.last_name, p.image, p.company, p.job_title,
-    row(row(p.messages_from = 'everyone', p.read_receipts)), p.created_at, p.updated_at
-"""
+ROW = "p.id, p.email, p.subject, p.first_name, p.last_name, p.image, p.status"
+"""A `PersonRow` but its last column."""
 
 BY_SUBJECT = Statement(
     "people.by_subject",
     PersonRow,
-    f"select {_ROW}, false from person p where p.org = :org and p.subject = :subject",
+    f"select {ROW}, false from person p where p.org = :org and p.subject = :subject",
     hot=True,
 )
 BY_ID = Statement(
-    "people.by_id", PersonRow, f"select {_ROW}, false from person p where p.org = :org and p.id = :id", hot=True
+    "people.by_id", PersonRow, f"select {ROW}, false from person p where p.org = :org and p.id = :id", hot=True
 )
 ARRIVE = Statement(
     "people.arrive",
     PersonRow,
     f"""
-    insert into person as p
-        (org, id, email, subject, first_name, last_name, image, claimed_at, created_at, updated_at)
-    values (:org, :id, :email, :subject, :first_name, :last_name, :image, :now, :now, :now)
-    on conflict (org, email) do update set
-        subject = :subject, claimed_at = coalesce(p.claimed_at, :now), updated_at = :now,
-        first_name = coalesce(nullif(p.first_name, ''), :first_name),
-        last_name = coalesce(nullif(p.last_name, ''), :last_name),
-        image = coalesce(p.image, :image)
-    where p.subject is null or p.subject = p.email or p.subject = :subject
-    returning {_ROW}, p.claimed_at = :now
+    with arrived as (
+        insert into person as p (org, id, email, email_at, subject, first_name, last_name, image, entry_due,
+            claimed_at, created_at, updated_at)
+        values (:org, :id, :email, :issued, :subject, :first_name, :last_name, :image, false, :now, :now, :now)
+        on conflict (org, email) do update set
+            subject = :subject, email_at = coalesce(p.email_at, :issued), claimed_at = coalesce(p.claimed_at, :now),
+            first_name = coalesce(nullif(p.first_name, ''), :first_name),
+            last_name = coalesce(nullif(p.last_name, ''), :last_name),
+            image = coalesce(p.image, :image), version = p.version + 1, updated_at = :now
+        where p.subject is null or p.subject = p.email or p.subject = :subject
+        returning *
+    ),
+    listed as (
+        insert into directory_entry (org, person, words, tags, keys)
+        select org, id, :words, '{{}}', :keys from arrived
+        where claimed_at = :now and status = 'active' and unlisted_at is null
+        on conflict (org, person) do nothing
+    )
+    select {ROW}, p.claimed_at = :now from arrived p
     """,
 )
 INVITE = Statement(
@@ -78,32 +75,18 @@ INVITE = Statement(
     returning id
     """,
 )
-PROFILE = Statement(
-    "people.profile", Profile, f"select {_PROFILE} from person p where p.org = :org and p.id = :me", hot=True
-)
-CHANGE = Statement(
-    "people.change",
-    Profile,
-    f"""
-    update person p set
-        first_name = coalesce(:first_name, p.first_name),
-        last_name = coalesce(:last_name, p.last_name),
-        image = coalesce(:image, p.image),
-        company = coalesce(:company, p.company),
-        job_title = coalesce(:job_title, p.job_title),
-        messages_from = coalesce(:messages_from, p.messages_from),
-        read_receipts = coalesce(:read_receipts, p.read_receipts),
-        updated_at = :now
-    where p.org = :org and p.id = :me
-    returning {_PROFILE}
-    """,
-)
 SUSPEND = Statement(
     "people.suspend",
     int,
     f"""
     with changed as (
-        update person set status = :status, updated_at = :now where org = :org and email = :email returning id, status
+        update person set status = :status, entry_due = true, version = version + 1, updated_at = :now
+        where org = :org and email = :email
+        returning id, status
+    ),
+    unlisted as (
+        delete from directory_entry e using changed
+        where e.org = :org and e.person = changed.id and changed.status = 'suspended'
     ),
     told as ({announce(PersonSuspended, "changed where status = 'suspended'", person="id")})
     select id from changed
@@ -113,7 +96,7 @@ UNHEEDED = Statement(
     "people.unheeded",
     bool,
     """
-    select exists (select 1 from outbox where org = :org and kind = 'person.suspended')
+    select exists (select 1 from outbox where org = :org and kind like 'person.%')
         and exists (
             select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
             where l.locktype = 'advisory' and l.objid::bigint = :lock

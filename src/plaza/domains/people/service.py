@@ -1,13 +1,14 @@
-"""Use cases of people."""
+"""Use cases of people: how they come in, how others name them before they do, and how staff end it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 
-from plaza.domains.people import queries
+from plaza.domains.people import addressing, queries
+from plaza.domains.people.addressing import AddressTaken
+from plaza.domains.people.finding import entry
 from plaza.domains.people.queries import PersonRow
-from plaza.domains.people.schemas import Profile, ProfileChanges
 from plaza.kernel.context import Context, Organisation
 from plaza.kernel.errors import Forbidden, Missing
 from plaza.kernel.sql import Database
@@ -27,13 +28,6 @@ class Suspended(Forbidden):
     message = "This account is suspended."
 
 
-class AddressTaken(Forbidden):
-    """The token's address belongs to somebody with another subject."""
-
-    reason = "person.address_taken"
-    message = "This e-mail address belongs to another person of the organisation."
-
-
 async def arrive(
     db: Database,
     org: Organisation,
@@ -42,22 +36,35 @@ async def arrive(
     email: str,
     name: str | None,
     picture: str | None,
+    issued: datetime | None,
     now: datetime,
     new_id: Callable[[], int],
 ) -> PersonRow:
-    """The person of a verified token, made just in time; an unclaimed person of the address is claimed by it."""
+    """The person of a verified token, made just in time; an unclaimed person of the address is claimed by it.
+
+    A token with another address than the person's changes it, when it was `issued` after the one that said the other.
+    """
     person = await db.maybe(queries.BY_SUBJECT, org=org.id, subject=subject)
     if person is None:
+        person = await addressing.formerly(db, org, subject, issued)
+    elif person.email != email and person.status == "active":
+        person = await addressing.follow(db, org, person, email, issued=issued, now=now, change=new_id())
+    if person is None:
         first, _, last = (name or "").strip().partition(" ")
+        first, last = first[:100], last.strip()[:100]
+        listed = entry(org.id, [first, last])
         person = await db.maybe(
             queries.ARRIVE,
             org=org.id,
             id=new_id(),
             email=email,
             subject=subject,
-            first_name=first[:100],
-            last_name=last.strip()[:100],
+            first_name=first,
+            last_name=last,
             image=picture,
+            words=listed.words,
+            keys=listed.keys,
+            issued=issued,
             now=now,
         )
     if person is None:
@@ -72,31 +79,6 @@ async def invite(ctx: Context, email: str) -> int:
     return await ctx.db.one(queries.INVITE, org=ctx.org.id, id=ctx.new_id(), email=email, now=ctx.now)
 
 
-async def me(ctx: Context) -> Profile:
-    """Your own profile and preferences."""
-    return await ctx.db.one(queries.PROFILE, org=ctx.org.id, me=ctx.me.id)
-
-
-async def change_me(ctx: Context, changes: ProfileChanges) -> Profile:
-    """Change your profile and preferences; what is left out stays."""
-    community = changes.community_profile
-    preferences = community.connection_preferences if community else None
-    everyone = preferences.allow_messages_from_non_connections if preferences else None
-    return await ctx.db.one(
-        queries.CHANGE,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        first_name=changes.first_name,
-        last_name=changes.last_name,
-        image=changes.image,
-        company=changes.company,
-        job_title=changes.job_title,
-        messages_from=None if everyone is None else "everyone" if everyone else "connections",
-        read_receipts=preferences.send_read_receipts if preferences else None,
-        now=ctx.now,
-    )
-
-
 async def suspend(db: Database, org: Organisation, email: str, now: datetime, *, lift: bool = False) -> int:
     """Suspends a person, or lifts the suspension; their id."""
     status = "active" if lift else "suspended"
@@ -104,3 +86,11 @@ async def suspend(db: Database, org: Organisation, email: str, now: datetime, *,
     if person is None:
         raise NoSuchPerson
     return person
+
+
+async def readdress(db: Database, org: Organisation, old: str, new: str, *, now: datetime, change: int) -> int:
+    """Staff give a person another address, and nothing else; their id."""
+    moved = await addressing.readdress(db, org, old, new, now=now, change=change)
+    if moved is None:
+        raise NoSuchPerson
+    return moved.person.id
