@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -59,6 +58,17 @@ async def _speak(url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def drop_database(url: str, name: str) -> None:
+    """Takes a database away; an autovacuum in it cannot be told to leave, but soon does."""
+    for _ in range(100):
+        try:
+            await _speak(url, f"drop database {name} with (force)")
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectInUseError):
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -132,8 +142,7 @@ def database_url(postgres_url: str, worker_id: str) -> Iterator[str]:
     name = f"plaza_{worker_id}"
     asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
     yield database(postgres_url, name)
-    with contextlib.suppress(asyncpg.PostgresError):
-        asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
+    asyncio.run(drop_database(postgres_url, name))
 
 
 @pytest.fixture
@@ -142,7 +151,7 @@ def fresh_database_url(postgres_url: str, worker_id: str, request: pytest.Fixtur
     name = f"fresh_{worker_id}_{abs(hash(request.node.nodeid)) % 10**9}"
     asyncio.run(_speak(postgres_url, f"create database {name}"))
     yield database(postgres_url, name)
-    asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
+    asyncio.run(drop_database(postgres_url, name))
 
 
 @pytest.fixture
@@ -151,7 +160,7 @@ def own_database_url(postgres_url: str, worker_id: str, request: pytest.FixtureR
     name = f"own_{worker_id}_{abs(hash(request.node.nodeid)) % 10**9}"
     asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
     yield database(postgres_url, name)
-    asyncio.run(_speak(postgres_url, f"drop database {name} with (force)"))
+    asyncio.run(drop_database(postgres_url, name))
 
 
 @pytest.fixture(scope="session")

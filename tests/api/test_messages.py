@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.world import World
 
 QUIET = ("relay", "log", "presence", "organisations", "people")
 """What the server speaks by itself, now and then."""
-ATTACHMENT = {"url": "https://cdn.test/a.png", "type": "image/png", "name": "a.png", "size": 12}
+ATTACHMENT: dict[str, Any] = {"url": "https://cdn.test/a.png", "type": "image/png", "name": "a.png", "size": 12}
 
 
 async def test_the_seeds_own_sample_sends_a_message(world: World, prefix: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import plaza.app
 from plaza.kernel.sql import STATEMENTS, Statement
+from tests.conftest import TEMPLATE, database, drop_database
 
 assert plaza.app  # importing the composition root makes every statement known
 HOT = [statement for statement in STATEMENTS.values() if statement.hot]
@@ -21,16 +22,17 @@ MOST_SORTED = 1_000
 """Rows that a statement may sort: those of a page, from both sides of a pair."""
 
 DATA = [
-    "insert into org (slug, name, settings, created_at) select 'o' || n, 'o', '{}', now() from generate_series(1, 20) n",
+    """insert into org (slug, name, settings, created_at)
+    select 'o' || n, 'o', '{}', now() from generate_series(1, 8) n""",
     """insert into person (org, id, email, subject, created_at, updated_at)
-    select o.id, n, 'p' || n || '@mail.test', 's' || n, now(), now() from org o, generate_series(1, 1000) n""",
+    select o.id, n, 'p' || n || '@mail.test', 's' || n, now(), now() from org o, generate_series(1, 500) n""",
     """insert into block (org, id, blocker, blocked, created_at)
     select o.id, n, n, n + 1, now() from org o, generate_series(1, 200) n""",
     """insert into connection (org, low, high, id, position, requester, status, requested_at)
-    select o.id, n, n + 5, n, n, n, 'accepted', now() from org o, generate_series(1, 500) n""",
+    select o.id, n, n + 5, n, n, n, 'accepted', now() from org o, generate_series(1, 400) n""",
     """insert into thread (org, id, low, high, last_seq, last_message, created_at)
     select o.id, a * 1000 + b, a, a + b, 5, (a * 1000 + b) * 10 + 5, now()
-    from org o, generate_series(1, 300) a, generate_series(1, 10) b""",
+    from org o, generate_series(1, 60) a, generate_series(1, 10) b""",
     """insert into message (org, id, thread, seq, sender, recipient, content, content_type, attachments, created_at,
         read_at)
     select t.org, t.id * 10 + n, t.id, n, case when n % 2 = 0 then t.low else t.high end,
@@ -42,7 +44,7 @@ DATA = [
     select org, recipient, row_number() over (), 'newMessage', 'message.sent', '{}', now() from message""",
     """insert into follow (org, id, follower, following, following_type, created_at)
     select o.id, a * 1000 + b, a, a + b, 'person', now()
-    from org o, generate_series(1, 500) a, generate_series(1, 20) b""",
+    from org o, generate_series(1, 100) a, generate_series(1, 20) b""",
     "insert into tie_count (org, person, followers) select org, id, 3 from person",
     """insert into account (org, id, address, password_hash, person, created_at, verified_at)
     select org, id, email, 'x', id, now(), now() from person""",
@@ -52,18 +54,22 @@ DATA = [
     select org, id, 'verify', 'x', now() + interval '1 day' from person""",
     """insert into mail (org, id, recipient, subject, text, message_id, created_at, next_try_at, sent_at)
     select org, id, email, 's', 't', 'm' || id, now(), now(), now() from person""",
+    """insert into profile (org, person, expertise, interests, looking_for, social_links)
+    select org, id, '{}', '{}', '{}', '{}' from person""",
+    """insert into directory_entry (org, person, words, tags, keys)
+    select org, id, 'p' || id, '{}', array[id::integer, 7] from person""",
+    """insert into address_change (org, id, person, old, new, by, changed_at)
+    select org, id, id, 'old' || id, email, 'token', now() from person""",
     """insert into idempotency (org, person, key, fingerprint, status, body, created_at)
     select org, id, 'k' || n, '', 200, '', now() from person, generate_series(1, 3) n""",
 ]
 
 
 @pytest.fixture(scope="module")
-def plans(postgres_url: str, worker_id: str) -> Iterator[dict[str, Any]]:
+def plans(postgres_url: str, worker_id: str) -> dict[str, Any]:
     """The plan of every hot statement."""
-    from tests.conftest import TEMPLATE, database
-
     name = f"plans_{worker_id}"
-    yield asyncio.run(_plans(postgres_url, database(postgres_url, name), name, TEMPLATE))
+    return asyncio.run(_plans(postgres_url, database(postgres_url, name), name, TEMPLATE))
 
 
 async def _plans(server: str, url: str, name: str, template: str) -> dict[str, Any]:
@@ -78,8 +84,8 @@ async def _plans(server: str, url: str, name: str, template: str) -> dict[str, A
         return {statement.name: await _plan(connection, statement) for statement in HOT}
     finally:
         await connection.close()
-        await admin.execute(f"drop database {name} with (force)")
         await admin.close()
+        await drop_database(server, name)
 
 
 async def _plan(connection: Any, statement: Statement[Any]) -> Any:
