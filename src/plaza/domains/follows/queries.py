@@ -118,10 +118,10 @@ CHANGE = Statement(
 
 
 def _total(column: str, mine: str, theirs: str) -> str:
-    """The length of a list without counting it: the counter, less the edges that a block hides."""
+    """The length of a list without counting it: the counter, less the edges that a block hides, each looked up."""
     return f"""coalesce((select {column} from tie_count where org = :org and person = :me), 0) - (
-            select count(*) from follow f
-            where f.org = :org and f.{mine} = :me and f.{theirs} in {policies.hidden_from(":me")}
+            select count((select f.id from follow f where f.org = :org and f.{mine} = :me and f.{theirs} = h.person))
+            from {policies.hidden_from(":me")} as h (person)
         )"""
 
 
@@ -140,7 +140,7 @@ FOLLOWERS = Statement(
         join person a on a.org = :org and a.id = f.follower
         order by f.id desc
         """,
-        total=_total("followers", "person", "follower"),
+        total=_total("followers", "following", "follower"),
     ),
     hot=True,
 )
