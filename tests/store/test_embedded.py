@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import pytest
@@ -243,16 +244,49 @@ async def test_alter_system_cannot_turn_durability_off_or_tcp_on(data: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "with space, comma and 'quote'"])
-async def test_a_folder_whose_name_no_socket_can_have_gets_a_private_short_one(tmp_path: Path, name: str) -> None:
-    private = PrivatePostgres(tmp_path / name / "data")
+async def test_a_folder_whose_name_no_socket_can_have_gets_a_private_short_one(
+    made: Path, tmp_path: Path, name: str
+) -> None:
+    data = tmp_path / name / "data"
+    shutil.copytree(made, data)
+    private = PrivatePostgres(data)
     started = await private.start()
-    sockets = Path(re.sub(r".*host=", "", started.url).replace("%2F", "/"))
+    sockets = sockets_of(started.url)
     assert not sockets.is_relative_to(tmp_path)
     assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
-    assert running(tmp_path / name / "data") == started.url
+    assert running(data) == started.url
     assert await ask(started.url, "select 1") == 1
     await private.stop()
     assert not sockets.exists()
+
+
+async def test_a_short_socket_folder_that_a_kill_left_is_used_again_unless_it_may_be_somebody_elses(
+    made: Path, tmp_path: Path
+) -> None:
+    data, copy = tmp_path / ("x" * 100) / "data", tmp_path / ("x" * 100) / "copy"
+    shutil.copytree(made, data)
+    private = PrivatePostgres(data)
+    left = sockets_of((await private.start()).url)
+    await private.stop()
+
+    left.mkdir(0o700)
+    Layout(data).sockets.symlink_to(left)
+    shutil.copytree(data, copy, symlinks=True)
+    async with PrivatePostgres(data) as again, PrivatePostgres(copy) as other:
+        assert sockets_of(again.url) == left
+        assert sockets_of(other.url) != left
+    assert not left.exists()
+
+    left.mkdir()
+    left.chmod(0o777)
+    Layout(data).sockets.symlink_to(left)
+    async with PrivatePostgres(data) as again:
+        assert sockets_of(again.url) != left
+        assert stat.S_IMODE(sockets_of(again.url).stat().st_mode) == 0o700
+
+
+def sockets_of(url: str) -> Path:
+    return Path(dict(parse_qsl(urlsplit(url).query))["host"])
 
 
 async def test_the_version_that_made_the_folder_opens_it_whatever_is_first_on_the_machine(tmp_path: Path) -> None:

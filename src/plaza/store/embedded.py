@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -141,8 +140,8 @@ class PrivatePostgres:
         self._stopping = False
 
     def _give_folder_back(self) -> None:
-        if self._sockets and not self._sockets.is_relative_to(self._layout.home):
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._sockets:
+            folder.drop_short_socket_folder(self._layout)
         self._sockets = None
         if self._lock is not None:
             os.close(self._lock)

@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from plaza.store.embedded_processes import mark
 from plaza.store.privilege import Runner, WrongUser
 from plaza.store.trouble import Trouble
 
@@ -53,6 +55,10 @@ class Layout(msgspec.Struct, frozen=True):
     @property
     def log(self) -> Path:
         return self.home / "postgres.log"
+
+    @property
+    def sockets(self) -> Path:
+        return self.home / "run"
 
     @property
     def pid_file(self) -> Path:
@@ -137,16 +143,32 @@ def sync_folder(folder: Path) -> None:
 def socket_folder(layout: Layout, runner: Runner) -> Path:
     """A folder for the socket that only the owner may enter: in the data folder, or a short one when that is too long.
 
-    A short one is made anew under an unguessable name, so that nobody can have put it there before us.
+    A short one has an unguessable name, so that nobody can have put it there before us; a link to it stays in the
+    data folder, so that a killed Plaza leaves one behind and not one for each time.
     """
-    usual = layout.home.absolute() / "run"
+    usual = layout.sockets
     if fits(usual):
+        drop_short_socket_folder(layout)
         make(usual)
-        folder = usual
-    else:
-        folder = Path(tempfile.mkdtemp(prefix="plaza-", dir=_short_place(runner)))
-    runner.own(folder)
-    return folder
+        runner.own(usual)
+        return usual
+    if (kept := _kept(layout, runner)) is not None:
+        return kept
+    drop_short_socket_folder(layout)
+    shutil.rmtree(usual, ignore_errors=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f"{mark(layout.home)}-", dir=_short_place(runner)))
+    runner.own(fresh)
+    usual.symlink_to(fresh)
+    return fresh
+
+
+def drop_short_socket_folder(layout: Layout) -> None:
+    """Takes a short socket folder away; harmless when there is none."""
+    if layout.sockets.is_symlink():
+        target = layout.sockets.readlink()
+        layout.sockets.unlink()
+        if target.name.startswith(f"{mark(layout.home)}-"):
+            shutil.rmtree(target, ignore_errors=True)
 
 
 def fits(folder: Path) -> bool:
@@ -155,9 +177,20 @@ def fits(folder: Path) -> bool:
     return len(path) <= LONGEST_SOCKET and PLAIN_PATH.fullmatch(path) is not None
 
 
+def _kept(layout: Layout, runner: Runner) -> Path | None:
+    """The short folder of the last time, if nobody else has taken its place and it is not that of a copied folder."""
+    try:
+        target = layout.sockets.readlink()
+        found = target.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == runner.owner
+    return target if private and target.name.startswith(f"{mark(layout.home)}-") else None
+
+
 def _short_place(runner: Runner) -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and runner.how != "account" and fits(Path(runtime) / "plaza-12345678") and Path(runtime).is_dir():
+    if runtime and runner.how != "account" and fits(Path(runtime) / ("x" * 40)) and Path(runtime).is_dir():
         found = Path(runtime).stat()
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == 0o700:
             return runtime

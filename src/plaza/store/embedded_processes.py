@@ -18,12 +18,12 @@ class CannotStop(Trouble):
     """A process of an earlier server is still there, whatever it was told."""
 
 
-def mark(cluster: Path) -> str:
-    """The name of this cluster's processes, in their titles: safe after a copy or a rename of the folder.
+def mark(folder: Path) -> str:
+    """A name for a folder that its copies do not share and that it keeps when it is moved.
 
-    A pid in a file may have gone to somebody else; a device and an inode number belong to one folder at a time.
+    For the cluster's folder, the name in the titles of its processes: a pid in a file may be somebody else's by now.
     """
-    found = cluster.stat()
+    found = folder.stat()
     return f"plaza-{found.st_dev:x}-{found.st_ino:x}"
 
 
