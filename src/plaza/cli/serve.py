@@ -24,6 +24,9 @@ from plaza.store.migrate import MigrationError, migrate
 from plaza.store.trouble import Trouble
 from plaza.supervisor import Supervisor
 
+OLDEST = 15
+"""The oldest PostgreSQL that Plaza runs on."""
+
 
 @click.command()
 @click.option("--host", metavar="HOST", help="The address to listen on (127.0.0.1).")
@@ -81,10 +84,10 @@ async def _check(url: str) -> None:
     connection = await asyncpg.connect(url, timeout=10)
     try:
         await check_durability(connection)
-        version = connection.get_server_version()
-        if version.major < 15:
-            raise Trouble(f"PostgreSQL {version.major} is too old: Plaza needs 15 or newer.")
-        _row(f"PostgreSQL {version.major}.{version.minor}", "reached", 0.0, "yours")
+        version = str(await connection.fetchval("show server_version")).split()[0]
+        if connection.get_server_version().major < OLDEST:
+            raise Trouble(f"PostgreSQL {version} is too old: Plaza needs {OLDEST} or newer.")
+        _row(f"PostgreSQL {version}", "reached", 0.0, "yours")
     finally:
         await connection.close()
 
