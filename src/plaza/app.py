@@ -14,6 +14,7 @@ from plaza import catalogue
 from plaza.adapters.jwks import KeySets
 from plaza.adapters.local_bus import LocalBus
 from plaza.adapters.postgres_bus import PostgresBus
+from plaza.adapters.redis_bus import RedisBus
 from plaza.adapters.smtp import Smtp
 from plaza.admission import Admission
 from plaza.domains.accounts import MailPosted, SessionEnded
@@ -27,6 +28,7 @@ from plaza.domains.presence.queries import Change
 from plaza.domains.presence.routes import Someone
 from plaza.domains.presence.tracker import Tracker
 from plaza.entry.auth import Authenticator
+from plaza.entry.catchup import Page, Place
 from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
@@ -36,7 +38,7 @@ from plaza.entry.outbox_page import OutboxPage
 from plaza.entry.rest import Rest
 from plaza.entry.sockets import Notice, Replayed, Since
 from plaza.entry.status import Status
-from plaza.entry.switchboard import Switchboard
+from plaza.entry.switchboard import Surroundings, Switchboard, emit
 from plaza.kernel.clock import Clock, system_clock
 from plaza.kernel.context import Context, Organisation, Principal
 from plaza.kernel.errors import Unavailable
@@ -52,6 +54,8 @@ from plaza.store.relay import Relay
 from plaza.upkeep import Upkeep, keep
 
 log = structlog.get_logger("plaza.app")
+REPLAYED_AT_ONCE = 64
+"""Events that a socket gets before it must have taken them: a quarter of what its queue holds."""
 CORS_HEADERS = [
     "orgid",
     "authorization",
@@ -88,21 +92,25 @@ class Plaza:
         self.admission = Admission(self.store, self.key_sets, self.clock, self.new_id)
         self.authenticator = Authenticator(self.admission.find, self.admission.admit, self.clock)
         self._build_entry()
-        self.bus: Bus = LocalBus() if self._alone() else PostgresBus(self.store, node)
-        self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, self._wake)
+        self.bus = self._bus(node)
+        around = Surroundings(self._head, self._behind, lambda: self.relay.leads, self._wake)
+        self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, around)
         self.postman = self._postman()
         self.facts = self._facts()
-        self.relay = Relay(self.store, self.facts, self.switchboard.deliver, self.clock)
+        self.relay = Relay(self.store, self.facts, self.switchboard, self.clock)
         self.store.announced = self._announced
         self.tracker = Tracker(self.store, node, self.clock, self._say_presence)
         self.gateway.arrived = self._arrived
         self.gateway.left = self.tracker.left
-        self.gateway.position = await self.store.one(event_log.HEAD)
+        self.gateway.attend = self.switchboard.attend
+        self.gateway.position = self.switchboard.position
+        self.switchboard.head = await self._head()
         await self.sockets.start()
         upkeep = Upkeep(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard)
         lister = Lister(self.store)
         works = (
             self.bus.run,
+            self.switchboard.run,
             self.relay.run,
             self.tracker.run,
             self.postman.run,
@@ -111,9 +119,13 @@ class Plaza:
         )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]
 
-    def _alone(self) -> bool:
-        """Whether no other process can be at work on this database."""
-        return self.settings.workers == 1 and self.settings.database_url is None
+    def _bus(self, node: int) -> Bus:
+        """Local where no other process can be at work on this database."""
+        if self.settings.bus_url is not None:
+            return RedisBus(self.settings.bus_url, node)
+        if self.settings.workers > 1 or self.settings.database_url is not None:
+            return PostgresBus(self.store, node)
+        return LocalBus()
 
     def _build_entry(self) -> None:
         limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
@@ -248,6 +260,13 @@ class Plaza:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.tracker.arrived(org, person)), 2)
 
+    async def _head(self) -> int:
+        return await self.store.one(event_log.HEAD)
+
+    async def _behind(self, places: Sequence[Place], until: int) -> Page:
+        told, behind = await event_log.behind(self.store, self.facts, places, until)
+        return Page([emit(*one) for one in told], behind)
+
     async def _replay(self, socket: Socket, session: Session, since: Since) -> Replayed:
         org, person = session.org.id, session.principal.id
         position = _position(since)
@@ -255,10 +274,11 @@ class Plaza:
         if position is not None:
             missed = await event_log.missed(self.store, self.facts, org=org, person=person, since=position)
         if missed is None:
-            head = await self.store.one(event_log.HEAD)
-            return Replayed(True, position is not None, 0, str(head), False)
-        for name, payload in missed.events:
+            return Replayed(True, position is not None, 0, str(await self._head()), False)
+        for number, (name, payload) in enumerate(missed.events, 1):
             socket.emit(name, payload)
+            if number % REPLAYED_AT_ONCE == 0:
+                await socket.drain()
         return Replayed(True, False, len(missed.events), str(missed.cursor), missed.more)
 
     # What must not be lost with the process that did it.
@@ -281,7 +301,7 @@ class Plaza:
         return ()
 
     async def _ask_store(self) -> None:
-        await self.store.one(event_log.HEAD)
+        await self._head()
 
 
 def _position(since: Since) -> int | None:

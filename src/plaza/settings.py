@@ -26,6 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     postgres: Literal["auto", "machine", "wheel"] = "auto"
     """Whose binaries the private PostgreSQL runs: found on the machine, else those of the wheel."""
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    bus_url: Annotated[str, Meta(pattern="^(redis|rediss|unix)://")] | None = None
+    """A Redis or Valkey between several nodes: redis://user:password@host:port/number, rediss://…; else PostgreSQL."""
     pool_size: Annotated[int, Meta(ge=2, le=100)] = 10
     rate_limits: Literal["on", "off"] = "on"
     cors_origins: list[str] = []
@@ -56,7 +58,7 @@ class Origin(msgspec.Struct, frozen=True):
     source: str
 
 
-SECRET = frozenset({"database_url", "smtp_url"})
+SECRET = frozenset({"bus_url", "database_url", "smtp_url"})
 
 
 def load(flags: Mapping[str, object], environment: Mapping[str, str] = os.environ) -> Settings:

@@ -1,26 +1,31 @@
-"""The bus of a server that is one process."""
+"""The bus of a server that is one process: there is nobody else to tell."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from plaza.kernel.ports import Hear
 
 
 class LocalBus:
-    """Calls those who listen, in order, at once."""
+    """Nothing to carry, nothing to lose."""
 
-    def __init__(self) -> None:
-        self._hearers: list[Hear] = []
+    def publish(self, channel: str, message: bytes) -> None:
+        """Nobody else hears it."""
 
-    def publish(self, message: bytes) -> None:
-        """Hands the message to every listener."""
-        for hear in self._hearers:
-            hear(message)
+    async def follow(self, channel: str) -> None:
+        """Nobody else speaks."""
 
-    def subscribe(self, hear: Hear) -> None:
-        """Adds a listener."""
-        self._hearers.append(hear)
+    async def unfollow(self, channel: str) -> None:
+        """As little."""
+
+    def hears(self, channel: str) -> bool:
+        """Nothing is said that would not be heard."""
+        return True
+
+    def subscribe(self, hear: Hear, missed: Callable[[], None]) -> None:
+        """Neither will be called."""
 
     async def run(self) -> None:
         """There is nothing to do."""

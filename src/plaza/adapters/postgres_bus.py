@@ -7,39 +7,27 @@ to say and sends it from a connection of its own. A message larger than a notifi
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import structlog
 
+from plaza.adapters.bus_queue import SERVER, Letter, Outgoing, Parcel, Pause
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.ports import Hear
 from plaza.kernel.sql import Statement
 from plaza.store.postgres import Connected, Postgres, outages
 
 log = structlog.get_logger("plaza.bus")
-CHANNEL = "plaza"
+PREFIX = "plaza_"
 LARGEST = 7_900
 """Bytes of one notification; PostgreSQL allows 8,000."""
-MOST_WAITING = 10_000
-"""Messages kept while the store is away; older ones are dropped, the log has what matters."""
-
-FLUSH_SECONDS = 2.0
-"""How long a process that stops gives the store to take its last messages."""
+MOST_UNREAD = 10_000
+FOLLOW_SECONDS = 1.0
 
 
-class Letter(msgspec.Struct, frozen=True):
-    """What one notification carries: from which process, and the messages, or where the only one lies."""
-
-    node: int
-    messages: list[msgspec.Raw] = []
-    stored: int | None = None
-
-
-NOTIFY = Statement("bus.notify", str, f"select pg_notify('{CHANNEL}', :letter)::text", tenant=False)
+NOTIFY = Statement("bus.notify", str, "select pg_notify(:channel, :letter)::text", tenant=False)
 KEEP = Statement(
     "bus.keep",
     int,
@@ -53,98 +41,165 @@ FETCH = Statement("bus.fetch", bytes, "select body from bus_letter where id = :i
 
 
 class PostgresBus:
-    """Hears every process; its own messages at once, without the detour."""
+    """Channels of a database, which speaks and hears on one connection."""
 
     def __init__(self, store: Postgres, node: int) -> None:
+        self.heard = 0
+        """Letters of others that came in."""
         self._store = store
         self._node = node
-        self._hearers: list[Hear] = []
-        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING)
-        self._heard: asyncio.Queue[str] = asyncio.Queue()
-        self._wake = asyncio.Event()
+        self._hear: Hear
+        self._missed: Callable[[], None]
+        self._outgoing = Outgoing()
+        self._unread: asyncio.Queue[str] = asyncio.Queue(MOST_UNREAD)
+        self._overrun = False
+        self._wanted = {SERVER}
+        self._sound: set[str] = set()
+        self._expected: dict[str, asyncio.Event] = {}
 
-    def publish(self, message: bytes) -> None:
-        """Hands the message to this process now and to the others soon."""
-        for hear in self._hearers:
-            hear(message)
-        self._waiting.append(message)
-        self._wake.set()
+    def publish(self, channel: str, message: bytes) -> None:
+        """Sends it soon."""
+        self._outgoing.put(channel, message)
 
-    def subscribe(self, hear: Hear) -> None:
-        """Adds a listener."""
-        self._hearers.append(hear)
+    def subscribe(self, hear: Hear, missed: Callable[[], None]) -> None:
+        """Who is called."""
+        self._hear, self._missed = hear, missed
+
+    def hears(self, channel: str) -> bool:
+        """Whether we listen, on a connection that still stands."""
+        return channel in self._sound
+
+    async def follow(self, channel: str) -> None:
+        """Listens; while the store is away it is only noted."""
+        self._wanted.add(channel)
+        if channel in self._sound or SERVER not in self._sound:
+            return
+        listening = self._expected.setdefault(channel, asyncio.Event())
+        self._outgoing.news.set()
+        try:
+            await asyncio.wait_for(listening.wait(), FOLLOW_SECONDS)
+        except TimeoutError:
+            log.warning("bus.slow")
+
+    async def unfollow(self, channel: str) -> None:
+        """Listens no longer, soon."""
+        self._wanted.discard(channel)
+        self._outgoing.news.set()
 
     async def run(self) -> None:
         """Speaks and hears until cancelled; reconnects when the store comes back."""
+        pause = Pause()
         while True:
             try:
                 with outages():
                     db = await self._store.connect()
                 try:
-                    await self._serve(db)
+                    await self._serve(db, pause)
                 finally:
+                    self._sound.clear()
                     db.connection.terminate()
             except Unavailable:
                 log.warning("bus.waits")
-                await asyncio.sleep(0.5)
+            await pause.sleep()
 
     async def flush(self) -> None:
         """Waits until the others have been told what waits."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                while self._waiting:  # noqa: ASYNC110 — once in the life of a process
-                    await asyncio.sleep(0.01)
+        await self._outgoing.flush()
 
-    async def _serve(self, db: Connected) -> None:
+    async def _serve(self, db: Connected, pause: Pause) -> None:
         lost = asyncio.Event()
 
         def lose(_connection: object) -> None:
             lost.set()
-            self._wake.set()
+            self._sound.clear()
+            self._outgoing.news.set()
 
         db.connection.add_termination_listener(lose)
-        with outages():
-            await db.connection.add_listener(CHANNEL, self._receive)
+        await self._listen(db)
+        self._missed()
         reading = asyncio.create_task(self._read())
+        reading.add_done_callback(lose)
         try:
             while not lost.is_set():
-                await self._wake.wait()
-                self._wake.clear()
-                while self._waiting and not lost.is_set():
-                    with outages():
-                        await self._speak(db)
+                self._outgoing.news.clear()
+                await self._listen(db)
+                if await self._speak(db):
+                    pause.over()
+                else:
+                    await self._outgoing.news.wait()
             raise Unavailable
         finally:
             reading.cancel()
 
-    async def _speak(self, db: Connected) -> None:
-        first = self._waiting[0]
-        if len(first) > LARGEST - 64:
+    async def _listen(self, db: Connected) -> None:
+        """Makes what is listened to what is wanted; one connection does one thing at a time."""
+        with outages():
+            for channel in self._wanted - self._sound:
+                await db.connection.add_listener(PREFIX + channel, self._receive)
+                self._sound.add(channel)
+                if waiting := self._expected.pop(channel, None):
+                    waiting.set()
+            for channel in self._sound - self._wanted:
+                self._sound.discard(channel)
+                await db.connection.remove_listener(PREFIX + channel, self._receive)
+
+    # To speak.
+
+    async def _speak(self, db: Connected) -> bool:
+        """Sends what waits; whether there was anything."""
+        if self._outgoing.lossy:
+            # Before what comes next, on the same connection: who hears it looks into the log.
+            await self._send(db, SERVER, Letter(self._node, lost=True))
+            self._outgoing.lossy = False
+        parcels = self._outgoing.take(LARGEST - 64)
+        try:
+            for parcel in parcels:
+                await self._send(db, parcel[0], await self._letter(db, parcel))
+        except BaseException:
+            self._outgoing.back()
+            raise
+        self._outgoing.sent()
+        return bool(parcels)
+
+    async def _letter(self, db: Connected, parcel: Parcel) -> Letter:
+        first = parcel[1][0]
+        if len(first) <= LARGEST - 64:
+            return Letter.of(self._node, parcel[1])
+        with outages():
             place: int = await db.one(KEEP, body=first)
-            letter, taken = Letter(self._node, stored=place), 1
-        else:
-            sizes = itertools.accumulate(len(message) + 1 for message in self._waiting)
-            taken = max(1, sum(1 for _ in itertools.takewhile(lambda size: size < LARGEST - 64, sizes)))
-            letter = Letter(self._node, [msgspec.Raw(m) for m in itertools.islice(self._waiting, taken)])
-        await db.all(NOTIFY, letter=msgspec.json.encode(letter).decode())
-        for _ in range(taken):
-            self._waiting.popleft()
+        return Letter(self._node, stored=place)
+
+    async def _send(self, db: Connected, channel: str, letter: Letter) -> None:
+        with outages():
+            await db.all(NOTIFY, channel=PREFIX + channel, letter=msgspec.json.encode(letter).decode())
+
+    # To hear.
 
     def _receive(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self._heard.put_nowait(str(payload))
+        if self._unread.full():
+            self._overrun = True
+        else:
+            self._unread.put_nowait(str(payload))
 
     async def _read(self) -> None:
         while True:
-            letter = msgspec.json.decode(await self._heard.get(), type=Letter)
+            letter = msgspec.json.decode(await self._unread.get(), type=Letter)
             if letter.node == self._node:
                 continue
+            self.heard += 1
             messages = [bytes(message) for message in letter.messages]
             if letter.stored is not None:
-                try:
-                    body = await self._store.maybe(FETCH, id=letter.stored)
-                except Unavailable:
-                    body = None
-                messages = [] if body is None else [body]
+                messages = await self._fetch(letter.stored)
+            if letter.lost or self._overrun or (letter.stored is not None and not messages):
+                self._overrun = False
+                self._missed()
             for message in messages:
-                for hear in self._hearers:
-                    hear(message)
+                self._hear(message)
+
+    async def _fetch(self, place: int) -> list[bytes]:
+        """The message that a letter was too small for; none when it is gone."""
+        try:
+            body = await self._store.maybe(FETCH, id=place)
+        except Unavailable:
+            body = None
+        return [] if body is None else [body]

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import msgspec
 
-from plaza.kernel.ports import Bus
+SERVER = "server"
+"""The channel that every process hears."""
 
 
 class Emit(msgspec.Struct, tag="emit", frozen=True, array_like=True):
-    """An event for the sockets of a room, `but` for those in some rooms; made once, sent to every process once."""
+    """Events for the sockets of a room, `but` for those in some rooms; made once, sent to every process once."""
 
+    org: int
     room: str
-    event: str
-    data: msgspec.Raw
+    bodies: list[msgspec.Raw]
+    """The JSON of each event as the sockets get it: its name, and its payload."""
     but: list[str] = []
     volatile: bool = False
     position: int = 0
-    """The place in the log of events that are kept."""
+    """The place in the log of what is kept, all of it of one place."""
+    before: int = 0
+    """The place of what was said before it of this organisation: who has not heard that has missed something."""
+
+
+class Head(msgspec.Struct, tag="head", frozen=True, array_like=True):
+    """The log's head, up to which everything has been said; `begun` by a new leader, who cannot know what was."""
+
+    position: int
+    begun: bool = False
 
 
 class Forget(msgspec.Struct, tag="forget", frozen=True, array_like=True):
@@ -33,19 +44,19 @@ class Wake(msgspec.Struct, tag="wake", frozen=True, array_like=True):
     """There are facts in the outbox."""
 
 
-Word = Emit | Forget | Wake
+Word = Emit | Head | Forget | Wake
 _DECODER = msgspec.json.Decoder(Word)
-
-
-def say(bus: Bus, word: Word) -> None:
-    """Tells every process, this one included."""
-    bus.publish(msgspec.json.encode(word))
 
 
 def understand(message: bytes) -> Word:
     """What a message says."""
     word: Word = _DECODER.decode(message)
     return word
+
+
+def channel(org: int) -> str:
+    """The channel of an organisation, heard where somebody of it is connected."""
+    return f"o{org}"
 
 
 def person_room(org: int, person: int) -> str:

@@ -22,7 +22,7 @@ from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Forbidden, Invalid, Refusal, Unauthenticated
 from plaza.kernel.routes import Event, Table
 from plaza.kernel.wire import Body
-from plaza.realtime import Refused, Server, Socket
+from plaza.realtime import Frame, Refused, Server, Socket
 
 log = structlog.get_logger("plaza.gateway")
 NAMESPACE = "/community-chat"
@@ -88,8 +88,10 @@ class Gateway:
         self.arrived: Present
         self.left: Gone
         self.replay: Callable[[Socket, Session, Since], Awaitable[Replayed]]
-        self.position = 0
-        """The newest place in the log that this process has heard of."""
+        self.attend: Callable[[int], Awaitable[None]]
+        """Sees to it that what is said of an organisation is heard here."""
+        self.position: Callable[[int], int]
+        """A place in the log up to which those of an organisation who are here have been shown everything."""
 
     async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
         """Lets a person in, or says why not: the client sees `connect_error` with `data {code, message}`."""
@@ -107,8 +109,9 @@ class Gateway:
         socket.enter(socket_room(socket.id))
         socket.enter(person_room(org, person))
         socket.enter(org_room(org))
+        await self.attend(org)
         await self.arrived(org, person)
-        socket.emit("authenticate", Welcome(True, _someone(session.principal), str(self.position)))
+        socket.emit("authenticate", Welcome(True, _someone(session.principal), str(self.position(org))))
 
     async def _enter(self, socket: Socket, auth: dict[str, Any] | None) -> Session:
         given = decoding.payload(Handshake, _known(auth))
@@ -200,8 +203,16 @@ class Gateway:
 
     def emit(self, word: Emit) -> None:
         """Says something to the sockets of this process."""
-        self.position = max(self.position, word.position)
-        self.server.emit(NAMESPACE, word.room, word.event, word.data, but=word.but, volatile=word.volatile)
+        for body in word.bodies:
+            self.server.send(NAMESPACE, word.room, Frame(bytes(body)), word.but, word.volatile)
+
+    def anybody(self, org: int) -> bool:
+        """Whether somebody of an organisation is here."""
+        return bool(self.server.sockets(NAMESPACE, org_room(org)))
+
+    def people(self, org: int) -> set[int]:
+        """Those of an organisation who are here."""
+        return {socket.data.principal.id for socket in self.server.sockets(NAMESPACE, org_room(org))}
 
     def cut(self, org: int, *, person: int | None = None, session: int | None = None, reason: str = "revoked") -> None:
         """Disconnects the sockets whose right has ended."""

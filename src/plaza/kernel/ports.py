@@ -12,16 +12,25 @@ Hear = Callable[[bytes], None]
 
 
 class Bus(Protocol):
-    """Carries small messages to every process of the server, the sender's own included, in the sender's order.
+    """Carries small messages to the other processes of the server, in the sender's order, by channels.
 
-    A courtesy: what is lost on it is found in the store again.
+    A courtesy: what is lost on it is found in the store again, but whoever may have lost something is told so.
     """
 
-    def publish(self, message: bytes) -> None:
-        """Sends it soon; never waits, never fails."""
+    def publish(self, channel: str, message: bytes) -> None:
+        """Sends JSON to the other processes that follow a channel, soon; never waits, never fails."""
 
-    def subscribe(self, hear: Hear) -> None:
-        """Calls `hear` with each message of each process."""
+    async def follow(self, channel: str) -> None:
+        """Hears a channel from now on; waits until that is so, not for long."""
+
+    async def unfollow(self, channel: str) -> None:
+        """Hears a channel no longer."""
+
+    def hears(self, channel: str) -> bool:
+        """Whether what is said on a channel now will be heard."""
+
+    def subscribe(self, hear: Hear, missed: Callable[[], None]) -> None:
+        """Calls `hear` with each message of the others, `missed` where some may be missing before what comes next."""
 
     def run(self) -> Awaitable[None]:
         """Works until cancelled."""

@@ -15,14 +15,26 @@ PAGE = 200
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One event of the log, between the log's ends; no event where the person missed none."""
+    """One event of the log, with whether the log knows the cursor; no event where the person missed none."""
 
-    floor: int
+    known: bool
     head: int
     position: int | None
     name: str | None
     kind: str | None
     fact: dict[str, Any] | None
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """One event of the log behind a place."""
+
+    org: int
+    audience: int
+    position: int
+    name: str
+    kind: str
+    fact: dict[str, Any]
+    origin: str | None
 
 
 class Missed(NamedTuple):
@@ -33,12 +45,20 @@ class Missed(NamedTuple):
     more: bool
 
 
+class Told(NamedTuple):
+    """An event with what its audience may see of it now, and its place in the log."""
+
+    event: LiveEvent
+    payloads: Sequence[msgspec.Raw]
+    position: int
+
+
 HEAD = Statement("log.head", int, "select head from event_log", tenant=False)
 SINCE = Statement(
     "log.since",
     Entry,
     """
-    select floor, head, e.position, e.name, e.kind, e.fact
+    select :since >= floor and :since <= head and not gaps @> :since::bigint, head, e.position, e.name, e.kind, e.fact
     from event_log
     left join lateral (
         select position, name, kind, fact from event
@@ -49,31 +69,69 @@ SINCE = Statement(
     """,
     hot=True,
 )
+BEHIND = Statement(
+    "log.behind",
+    Behind,
+    """
+    select org, audience, e.position, e.name, e.kind, e.fact, e.origin
+    from unnest(:orgs::integer[], :people::bigint[], :places::bigint[]) as given (org, audience, place)
+    cross join lateral (
+        select position, name, kind, fact, origin from event
+        where event.org = given.org and event.audience = given.audience
+            and position > given.place and position <= :until
+        order by position limit :rows
+    ) e
+    order by e.position limit :rows
+    """,
+    hot=True,
+    tenant=False,
+)
 
 
 async def missed(db: Database, facts: Facts, *, org: int, person: int, since: int) -> Missed | None:
     """What happened to a person after `since`, as they may see it now; None when the log cannot tell (`reset`)."""
     entries = await db.all(SINCE, org=org, me=person, since=since, rows=PAGE + 1)
-    if not entries[0].floor <= since <= entries[0].head:
+    if not entries[0].known:
         return None
     found = [entry for entry in entries if entry.position is not None]
-    events, positions = _events(facts, found[:PAGE], org, person)
-    payloads = await facts.present(db, events)
-    shown = [
-        (event.name, with_cursor(payload, position))
-        for event, position, several in zip(events, positions, payloads, strict=True)
-        for payload in several
+    page = [
+        Behind(org, person, entry.position, entry.name, entry.kind, entry.fact or {}, None)
+        for entry in found[:PAGE]
+        if entry.position is not None and entry.name is not None and entry.kind is not None
     ]
+    shown = [(told.event.name, payload) for told in await _tell(db, facts, page) for payload in told.payloads]
     more = len(found) > PAGE
-    return Missed(shown, (found[PAGE - 1].position or 0) if more else entries[0].head, more)
+    return Missed(shown, page[-1].position if more else entries[0].head, more)
 
 
-def _events(facts: Facts, entries: Sequence[Entry], org: int, person: int) -> tuple[list[LiveEvent], list[int]]:
-    events: list[LiveEvent] = []
-    positions: list[int] = []
-    for entry in entries:
-        fact = facts.read(entry.kind or "", entry.fact)
-        if fact is not None and entry.name is not None and entry.position is not None:
-            events.append(LiveEvent(org, person, entry.name, fact, None))
-            positions.append(entry.position)
-    return events, positions
+async def behind(
+    db: Database, facts: Facts, places: Sequence[tuple[int, int, int]], until: int
+) -> tuple[Sequence[Told], int | None]:
+    """A page of what happened up to `until` to many people, each (organisation, person, the place behind which).
+
+    With the place to go on from, None when that is all.
+    """
+    rows = await db.all(
+        BEHIND,
+        orgs=[org for org, _, _ in places],
+        people=[person for _, person, _ in places],
+        places=[place for _, _, place in places],
+        until=until,
+        rows=PAGE,
+    )
+    return await _tell(db, facts, rows), rows[-1].position if len(rows) == PAGE else None
+
+
+async def _tell(db: Database, facts: Facts, rows: Sequence[Behind]) -> list[Told]:
+    """The events of which there is something to see; a fact that nobody hears any more is passed over."""
+    known = [
+        (LiveEvent(row.org, row.audience, row.name, fact, row.origin), row.position)
+        for row in rows
+        if (fact := facts.read(row.kind, row.fact)) is not None
+    ]
+    payloads = await facts.present(db, [event for event, _ in known])
+    return [
+        Told(event, [with_cursor(payload, position) for payload in shown], position)
+        for (event, position), shown in zip(known, payloads, strict=True)
+        if shown
+    ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -19,12 +19,23 @@ from plaza.kernel.clock import Clock
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.outbox import Announced, Facts, LiveEvent, with_cursor
 from plaza.kernel.sql import Statement
-from plaza.store.log import HEAD
 from plaza.store.postgres import Connected, Postgres, outages
 
 log = structlog.get_logger("plaza.relay")
-Deliver = Callable[[LiveEvent, msgspec.Raw, int], None]
-"""Hands one payload of one live event, and its place in the log, to the sockets of its audience, on every process."""
+
+
+class Stage(Protocol):
+    """Where live events are shown, to the sockets of every process."""
+
+    def begin(self, head: int) -> None:
+        """A leader begins; what was committed up to here may have been shown to nobody."""
+
+    def show(self, event: LiveEvent, payloads: Sequence[msgspec.Raw], position: int) -> None:
+        """One event with what its audience may see of it, and its place in the log."""
+
+    def shown(self, head: int) -> None:
+        """Everything that was committed up to here has been shown."""
+
 
 LOCK = 7_041_963
 BATCH = 500
@@ -55,7 +66,16 @@ class OutboxRow(msgspec.Struct, frozen=True):
 
 
 LEAD = Statement("relay.lead", bool, "select pg_try_advisory_lock(:lock::bigint)", tenant=False)
-SKIP = Statement("relay.skip", int, "update event_log set head = head + :places returning head", tenant=False)
+SKIP = Statement(
+    "relay.skip",
+    int,
+    """
+    update event_log
+    set head = head + :places, gaps = gaps + int8multirange(int8range(head, head + :places, '()'))
+    returning head
+    """,
+    tenant=False,
+)
 CLAIM = Statement(
     "relay.claim",
     OutboxRow,
@@ -71,10 +91,11 @@ APPEND = Statement(
     """
     with log as (update event_log set head = head + cardinality(:orgs::integer[]) returning head),
     written as (
-        insert into event (org, audience, position, name, kind, fact, created_at)
-        select org, audience, head - cardinality(:orgs) + place, name, kind, fact, at
+        insert into event (org, audience, position, name, kind, fact, origin, created_at)
+        select org, audience, head - cardinality(:orgs) + place, name, kind, fact, origin, at
         from log, unnest(:orgs, :audiences::bigint[], :names::text[], :kinds::text[], :facts::jsonb[],
-            :ats::timestamptz[]) with ordinality as given (org, audience, name, kind, fact, at, place)
+            :origins::text[], :ats::timestamptz[])
+            with ordinality as given (org, audience, name, kind, fact, origin, at, place)
     )
     select head from log
     """,
@@ -86,8 +107,10 @@ FORGET = Statement(
     """
     with gone as (delete from event where created_at < :before returning position),
     log as (
-        update event_log set floor = greatest(floor, (select max(position) from gone))
-        where exists (select 1 from gone)
+        update event_log
+        set floor = greatest(floor, forgotten), gaps = gaps - int8multirange(int8range(null, forgotten))
+        from (select max(position) as forgotten from gone) f
+        where forgotten is not null
     )
     select count(*) from gone
     """,
@@ -98,16 +121,15 @@ FORGET = Statement(
 class Relay:
     """Works until cancelled; `wake` tells it that there may be something to do."""
 
-    def __init__(self, store: Postgres, facts: Facts, deliver: Deliver, clock: Clock) -> None:
+    def __init__(self, store: Postgres, facts: Facts, stage: Stage, clock: Clock) -> None:
         self.leads = False
         self._store = store
         self._facts = facts
-        self._deliver = deliver
+        self._stage = stage
         self._clock = clock
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
-        self._unshown: tuple[Sequence[LiveEvent], int] | None = None
-        """What the log may have and nobody was shown, with the head of the log behind it."""
+        self._head = 0
 
     def wake(self) -> None:
         """There may be facts."""
@@ -138,17 +160,16 @@ class Relay:
         with outages():
             while not await db.one(LEAD, lock=LOCK):  # noqa: ASYNC110 — another process ends, and no event tells
                 await asyncio.sleep(POLL_SECONDS)
-            if self._unshown is not None and await db.one(HEAD) >= self._unshown[1]:
-                await self._show(db, *self._unshown)
-            self._unshown = None
-            await db.one(SKIP, places=SKIPPED)
+            self._head = await db.one(SKIP, places=SKIPPED)
         self.leads = True
+        self._stage.begin(self._head)
         log.info("relay.leads")
         forgotten = float("-inf")
         while True:
             self._wake.clear()
             while await self.drain(db):
-                pass
+                self._stage.shown(self._head)
+            self._stage.shown(self._head)
             if not self._wake.is_set():
                 self._settled.set()
             now = asyncio.get_running_loop().time()
@@ -163,7 +184,7 @@ class Relay:
     async def drain(self, db: Connected) -> bool:
         """Relays one batch, to its end even when the process stops meanwhile; whether there was anything.
 
-        What is committed and not shown would be missed by the sockets of the other processes, which stay.
+        What is committed and not shown waits for the next leader, who has everybody look into the log.
         """
         batch = asyncio.create_task(self._relay(db))
         try:
@@ -185,9 +206,8 @@ class Relay:
                 ]
                 announced += await self._tell_listeners(db, announced)
                 events = [(event, item.at) for item in announced for event in self._facts.live(item)]
-                head = await self._append(db, events)
-                self._unshown = [event for event, _ in events], head
-        await self._show(db, *self._unshown)
+                self._head = await self._append(db, events)
+            await self._show(db, [event for event, _ in events])
         return True
 
     async def _tell_listeners(self, db: Connected, announced: Sequence[Announced]) -> list[Announced]:
@@ -206,7 +226,7 @@ class Relay:
 
     async def _append(self, db: Connected, events: Sequence[tuple[LiveEvent, str]]) -> int:
         if not events:
-            return 0
+            return self._head
         return await db.one(
             APPEND,
             orgs=[event.org for event, _ in events],
@@ -214,18 +234,13 @@ class Relay:
             names=[event.name for event, _ in events],
             kinds=[event.fact.kind for event, _ in events],
             facts=[msgspec.to_builtins(event.fact) for event, _ in events],
+            origins=[event.origin for event, _ in events],
             ats=[at for _, at in events],
         )
 
-    async def _show(self, db: Connected, events: Sequence[LiveEvent], head: int) -> None:
-        """Live effects; those that an outage holds up are shown after it, or a socket that stayed would never know."""
-        self._unshown = None
-        try:
-            with outages():
-                payloads = await self._facts.present(db, events)
-        except Unavailable:
-            self._unshown = events, head
-            raise
-        for place, (event, shown) in enumerate(zip(events, payloads, strict=True), head - len(events) + 1):
-            for payload in shown:
-                self._deliver(event, with_cursor(payload, place), place)
+    async def _show(self, db: Connected, events: Sequence[LiveEvent]) -> None:
+        """Live effects, each as its audience may see it now."""
+        payloads = await self._facts.present(db, events)
+        for place, (event, shown) in enumerate(zip(events, payloads, strict=True), self._head - len(events) + 1):
+            if shown:
+                self._stage.show(event, [with_cursor(payload, place) for payload in shown], place)

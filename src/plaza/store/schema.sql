@@ -115,6 +115,7 @@ create table event (
     kind text not null,
     fact jsonb not null,
     created_at timestamp with time zone not null,
+    origin text,
     PRIMARY KEY (org, audience, "position"),
     FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE
 );
@@ -124,6 +125,7 @@ create table event_log (
     one boolean not null default true,
     floor bigint not null default 0,
     head bigint not null default 0,
+    gaps int8multirange not null default '{}'::int8multirange,
     PRIMARY KEY (one),
     CHECK (one)
 );
