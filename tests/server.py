@@ -21,8 +21,9 @@ SETTINGS = Settings(rate_limits="off", log_level="error")
 class Running:
     """Serves while it is entered; `spoken` collects the names of the statements it spoke."""
 
-    def __init__(self, database_url: str, settings: Settings = SETTINGS) -> None:
+    def __init__(self, database_url: str, settings: Settings = SETTINGS, *, lease_seconds: float = 40) -> None:
         self.database_url = database_url
+        self._lease_seconds = lease_seconds
         self.plaza: Plaza
         self.spoken: list[str] = []
         self._listener = listen("127.0.0.1", 0)
@@ -57,7 +58,7 @@ class Running:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         configure(self._settings.log_level)
-        self.plaza = Plaza(self._settings, self.database_url)
+        self.plaza = Plaza(self._settings, self.database_url, lease_seconds=self._lease_seconds)
         measured = self.plaza.meter.statement
 
         def spoken(name: str, seconds: float) -> None:

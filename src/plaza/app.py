@@ -26,6 +26,7 @@ from plaza.domains.people.jobs import Lister
 from plaza.domains.presence import queries as presence_queries
 from plaza.domains.presence.queries import Change
 from plaza.domains.presence.routes import Someone
+from plaza.domains.presence.service import LEASE_SECONDS
 from plaza.domains.presence.tracker import Tracker
 from plaza.entry.auth import Authenticator
 from plaza.entry.catchup import Page, Place
@@ -76,9 +77,17 @@ CORS_HEADERS = [
 class Plaza:
     """One process of the server: an ASGI application with what works behind it."""
 
-    def __init__(self, settings: Settings, database_url: str, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database_url: str,
+        *,
+        clock: Clock = system_clock,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self.lease_seconds = lease_seconds
         self.meter = Meter()
         self.store = Postgres(database_url, size=settings.pool_size, spoken=self.meter.statement)
         self.key_sets = KeySets()
@@ -99,7 +108,7 @@ class Plaza:
         self.facts = self._facts()
         self.relay = Relay(self.store, self.facts, self.switchboard, self.clock)
         self.store.announced = self._announced
-        self.tracker = Tracker(self.store, node, self.clock, self._say_presence)
+        self.tracker = Tracker(self.store, node, self.clock, self._say_presence, lease_seconds=self.lease_seconds)
         self.gateway.arrived = self._arrived
         self.gateway.left = self.tracker.left
         self.gateway.attend = self.switchboard.attend

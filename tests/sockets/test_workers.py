@@ -1,4 +1,4 @@
-"""Several processes on one database: an event from one reaches the sockets of the other, over PostgreSQL's bus."""
+"""Several processes on one database: an event from one reaches the sockets of the other, over each of the buses."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from tests.server import SETTINGS, Running
+from tests.redis_server import RedisServer, redis_server
+from tests.server import SETTINGS
+from tests.sockets.twins import through, twins
 from tests.world import World
 
-TWO = msgspec.structs.replace(SETTINGS, workers=2)
+__all__ = ["redis_server"]
 
 
-@pytest.fixture
-async def worlds(own_database_url: str) -> AsyncIterator[tuple[World, World]]:
+@pytest.fixture(params=["PostgreSQL", "Redis"])
+async def worlds(own_database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[tuple[World, World]]:
     """The same two organisations, seen through two processes."""
-    with Running(own_database_url, TWO) as one, Running(own_database_url, TWO) as other:
-        async with World(one, "client/community") as here, World(other, "client/community") as there:
-            there.north, there.south = here.north, here.south
-            yield here, there
-
-
-def through(world: World, person: object) -> object:
-    """The same person, but asking the other process."""
-    from tests.world import Person
-
-    assert isinstance(person, Person)
-    twin = Person(person.tenant, person.email)
-    twin.id, twin.world = person.id, world
-    return twin
+    bus_url = None
+    if request.param == "Redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        bus_url = redis.url()
+    async with twins(own_database_url, msgspec.structs.replace(SETTINGS, workers=2, bus_url=bus_url)) as both:
+        yield both
 
 
 async def test_messages_receipts_typing_and_presence_cross_from_one_process_to_the_other(
@@ -38,7 +32,7 @@ async def test_messages_receipts_typing_and_presence_cross_from_one_process_to_t
     here, there = worlds
     alice, bob = await here.north.people("alice", "bob")
     bob_there = through(there, bob)
-    bobs = await there.socket(bob_there)  # type: ignore[arg-type]
+    bobs = await there.socket(bob_there)
     alices = await here.socket(alice)
     assert await bobs.hears("userOnline") == {"email": alice.email}
     users = await alices.ask("getOnlineUsers")
@@ -58,7 +52,7 @@ async def test_messages_receipts_typing_and_presence_cross_from_one_process_to_t
 async def test_a_body_too_large_for_a_notification_arrives_whole(worlds: tuple[World, World]) -> None:
     here, there = worlds
     alice, bob = await here.north.people("alice", "bob")
-    bobs = await there.socket(through(there, bob))  # type: ignore[arg-type]
+    bobs = await there.socket(through(there, bob))
     longest = "\N{PILE OF POO}" * 10_000
     await alice.send(bob, longest)
     await alice.send(bob, "short")
@@ -69,8 +63,8 @@ async def test_a_body_too_large_for_a_notification_arrives_whole(worlds: tuple[W
 async def test_every_reader_hears_the_same_order_on_both_processes(worlds: tuple[World, World]) -> None:
     here, there = worlds
     alice, bob = await here.north.people("alice", "bob")
-    readers = [await here.socket(bob), await there.socket(through(there, bob))]  # type: ignore[arg-type]
-    senders = [await here.socket(alice), await there.socket(through(there, alice))]  # type: ignore[arg-type]
+    readers = [await here.socket(bob), await there.socket(through(there, bob))]
+    senders = [await here.socket(alice), await there.socket(through(there, alice))]
     for number in range(40):
         for sender in senders:
             await sender.tell("sendMessage", {"to": bob.email, "content": str(number)})
@@ -84,7 +78,7 @@ async def test_a_person_who_is_on_both_goes_offline_when_both_are_gone(worlds: t
     alice, bob = await here.north.people("alice", "bob")
     watcher = await here.socket(alice)
     first = await here.socket(bob)
-    second = await there.socket(through(there, bob))  # type: ignore[arg-type]
+    second = await there.socket(through(there, bob))
     await first.close()
     assert len(await watcher.ask("getOnlineUsers")) == 2
     assert watcher.all("userOffline") == []

@@ -7,6 +7,7 @@ to say and sends it from a connection of its own. A message larger than a notifi
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -44,14 +45,14 @@ class PostgresBus:
     """Channels of a database, which speaks and hears on one connection."""
 
     def __init__(self, store: Postgres, node: int) -> None:
-        self.heard = 0
-        """Letters of others that came in."""
+        self.heard: Counter[str] = Counter()
+        """Letters of others that came in, by channel."""
         self._store = store
         self._node = node
         self._hear: Hear
         self._missed: Callable[[], None]
         self._outgoing = Outgoing()
-        self._unread: asyncio.Queue[str] = asyncio.Queue(MOST_UNREAD)
+        self._unread: asyncio.Queue[tuple[str, str]] = asyncio.Queue(MOST_UNREAD)
         self._overrun = False
         self._wanted = {SERVER}
         self._sound: set[str] = set()
@@ -84,6 +85,7 @@ class PostgresBus:
     async def unfollow(self, channel: str) -> None:
         """Listens no longer, soon."""
         self._wanted.discard(channel)
+        self.heard.pop(channel, None)
         self._outgoing.news.set()
 
     async def run(self) -> None:
@@ -175,18 +177,19 @@ class PostgresBus:
 
     # To hear.
 
-    def _receive(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+    def _receive(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         if self._unread.full():
             self._overrun = True
         else:
-            self._unread.put_nowait(str(payload))
+            self._unread.put_nowait((channel.removeprefix(PREFIX), str(payload)))
 
     async def _read(self) -> None:
         while True:
-            letter = msgspec.json.decode(await self._unread.get(), type=Letter)
+            channel, body = await self._unread.get()
+            letter = msgspec.json.decode(body, type=Letter)
             if letter.node == self._node:
                 continue
-            self.heard += 1
+            self.heard[channel] += 1
             messages = [bytes(message) for message in letter.messages]
             if letter.stored is not None:
                 messages = await self._fetch(letter.stored)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
@@ -35,8 +36,8 @@ class RedisBus:
     """Channels of a Redis; those of other databases of the same server are others."""
 
     def __init__(self, url: str, node: int) -> None:
-        self.heard = 0
-        """Letters of others that came in."""
+        self.heard: Counter[str] = Counter()
+        """Letters of others that came in, by channel."""
         self._node = node
         self._pool: Any = ConnectionPool.from_url(
             url,
@@ -82,6 +83,7 @@ class RedisBus:
         """Unsubscribes."""
         self._wanted.discard(channel)
         self._sound.discard(channel)
+        self.heard.pop(channel, None)
         if self._ear is not None:
             with contextlib.suppress(*TROUBLE):
                 await self._ask(self._ear, "UNSUBSCRIBE", [channel])
@@ -166,18 +168,18 @@ class RedisBus:
         kind, name, *rest = cast("list[bytes]", answer)
         channel = name.decode().removeprefix(self._prefix)
         if kind == b"message":
-            self._open(rest[0])
+            self._open(channel, rest[0])
         elif kind == b"subscribe" and channel in self._wanted:
             self._sound.add(channel)
             if waiting := self._expected.pop(channel, None):
                 waiting.set()
         return kind == b"subscribe"
 
-    def _open(self, body: bytes) -> None:
+    def _open(self, channel: str, body: bytes) -> None:
         letter = msgspec.json.decode(body, type=Letter)
         if letter.node == self._node:
             return
-        self.heard += 1
+        self.heard[channel] += 1
         if letter.lost:
             self._missed()
         for message in letter.messages:

@@ -53,15 +53,22 @@ ARRIVED = Statement(
 )
 LEFT = Statement(
     "presence.left",
+    int,
+    f"""
+    delete from presence using {_GIVEN}
+    where presence.org = given.org and presence.person = given.person and node = :node
+    returning presence.person
+    """,
+    tenant=False,
+)
+# A statement of its own, after the commit of LEFT: of two processes that a person leaves in one moment, neither would
+# see the other's row gone, and nobody would say it. So both may say it.
+GONE = Statement(
+    "presence.gone",
     Change,
     f"""
-    with gone as (
-        delete from presence using {_GIVEN}
-        where presence.org = given.org and presence.person = given.person and node = :node
-        returning presence.org, presence.person
-    )
     select p.org, p.id, p.email, {_HIDDEN_FROM}
-    from gone g join person p on p.org = g.org and p.id = g.person
+    from {_GIVEN} join person p on p.org = given.org and p.id = given.person
     where not {_ELSEWHERE}
     """,
     tenant=False,

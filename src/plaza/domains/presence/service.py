@@ -29,6 +29,6 @@ def online_now(person: str) -> str:
         where (presence.org, presence.person) = ({person}))"""
 
 
-def lapsed(now: datetime) -> datetime:
+def lapsed(now: datetime, lease_seconds: float = LEASE_SECONDS) -> datetime:
     """Rows not renewed since are over."""
-    return now - timedelta(seconds=LEASE_SECONDS)
+    return now - timedelta(seconds=lease_seconds)

@@ -29,11 +29,14 @@ GATHER_SECONDS = 0.005
 class Tracker:
     """Presence of this process; `run` works until cancelled."""
 
-    def __init__(self, db: Database, node: int, clock: Clock, say: Say) -> None:
+    def __init__(
+        self, db: Database, node: int, clock: Clock, say: Say, *, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self._db = db
         self._node = node
         self._clock = clock
         self._say = say
+        self._lease = lease_seconds
         self._sockets: Counter[Person] = Counter()
         self._written: set[Person] = set()
         self._changed: dict[Person, asyncio.Future[None]] = {}
@@ -62,11 +65,11 @@ class Tracker:
         self._wake.set()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEASE_SECONDS / 4):
+                async with asyncio.timeout(self._lease / 4):
                     await self._wake.wait()
             await asyncio.sleep(GATHER_SECONDS)
             try:
-                if loop.time() - renewed >= LEASE_SECONDS / 4:
+                if loop.time() - renewed >= self._lease / 4:
                     await self._renew()
                     renewed = loop.time()
                 await self.settle()
@@ -86,7 +89,8 @@ class Tracker:
                 await self._speak(queries.ARRIVED, come, "userOnline")
                 self._written.update(come)
             if gone:
-                await self._speak(queries.LEFT, gone, "userOffline")
+                await self._db.all(queries.LEFT, **_pairs(gone), node=self._node)
+                await self._speak(queries.GONE, gone, "userOffline")
                 self._written.difference_update(gone)
         except Unavailable:
             self._changed = changed | self._changed
@@ -106,10 +110,9 @@ class Tracker:
     async def _speak(self, statement: Statement[Change], whom: Sequence[Person], event: str) -> None:
         changes = await self._db.all(
             statement,
-            orgs=[org for org, _ in whom],
-            people=[person for _, person in whom],
+            **_pairs(whom),
             node=self._node,
-            lapsed=lapsed(self._clock()),
+            lapsed=lapsed(self._clock(), self._lease),
         )
         for change in changes:
             self._say(change, event)
@@ -119,5 +122,9 @@ class Tracker:
         if await self._db.one(queries.RENEW, node=self._node, now=now) and self._written:
             # Others had buried this process while it stood still: its people come back.
             await self._speak(queries.ARRIVED, list(self._written), "userOnline")
-        for change in await self._db.all(queries.LAPSE, lapsed=lapsed(now)):
+        for change in await self._db.all(queries.LAPSE, lapsed=lapsed(now, self._lease)):
             self._say(change, "userOffline")
+
+
+def _pairs(whom: Sequence[Person]) -> dict[str, object]:
+    return {"orgs": [org for org, _ in whom], "people": [person for _, person in whom]}
