@@ -91,7 +91,7 @@ def _closed(schema: Mapping[str, Any]) -> Schema:
         closed["$ref"] = REF + readable(closed["$ref"].removeprefix(REF))
     if "properties" in closed:
         closed["properties"] = {name: _property(part) for name, part in closed["properties"].items()}
-        closed["additionalProperties"] = False
+        closed.setdefault("additionalProperties", False)
     for name in _NESTED:
         if isinstance(closed.get(name), dict):
             closed[name] = _closed(closed[name])

@@ -11,6 +11,8 @@ from plaza.kernel.errors import Invalid
 PersonRef = NewType("PersonRef", str)
 """A person named in a path or a body: an e-mail address or the person's id."""
 
+LONGEST = 254
+"""Characters of a reference to a person."""
 _PART = r"[^@\s\x00-\x20\x7f-\x9f\ufeff\"(),:;<>\[\]\\]"
 _ADDRESS = re.compile(rf"{_PART}{{1,64}}@{_PART}{{1,189}}")
 
@@ -33,6 +35,6 @@ def split(ref: PersonRef, field: str) -> tuple[str | None, int | None]:
     if "@" in ref:
         return address(ref, field), None
     number = ids.parse(ref)
-    if not number and not (ref.isascii() and ref.isdigit()):
+    if not number and not (ref.isascii() and ref.isdigit() and len(ref) <= LONGEST):
         raise Invalid.field(field, "is neither an e-mail address nor an id")
     return None, number
