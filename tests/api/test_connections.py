@@ -199,8 +199,8 @@ async def test_accept_all_accepts_what_was_sent_to_the_caller(world: World, pref
 
 async def test_scanning_the_code_of_somebody_who_allows_it_connects_at_once(world: World, prefix: str) -> None:
     alice, bob, carol = await world.north.people("alice", "bob", "carol")
-    allow = "update person set auto_accept_qr_scans = true where org = $1 and email = $2 returning 1"
-    await world.rows(allow, world.north.org.id, BOB)
+    preferences = {"connectionPreferences": {"autoAcceptQrScans": True}}
+    await bob.put("people/me", {"communityProfile": preferences})
     scan = {"context": {"event": "figma-conf-2026", "source": "qr_scan"}}
     assert (await ask(alice, carol, **scan))["status"] == "pending"
     earlier = await ask(alice, BOB)
@@ -320,6 +320,14 @@ async def test_mutual_connections_are_those_of_both(world: World, prefix: str) -
     await bob.post("blocks", {"targetId": ALICE}, status=201)
     assert await peers(alice, f"connections/mutual/{BOB}") == []
     assert await alice.refused("GET", f"connections/mutual/{bob.id}") == (404, "person.not_found")
+
+
+async def test_mutual_connections_with_somebody_who_has_many(world: World, prefix: str) -> None:
+    alice, star, *crowd = await world.north.people("alice", "star", *(f"p{number}" for number in range(12)))
+    await asyncio.gather(*(connect(star, person) for person in crowd))
+    await connect(alice, crowd[3])
+    for person, other in ((alice, star), (star, alice)):
+        assert await peers(person, f"connections/mutual/{other.email}") == [crowd[3].email]
 
 
 async def test_each_step_notifies_the_one_whose_step_it_is_not(world: World, prefix: str) -> None:
