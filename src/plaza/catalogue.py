@@ -18,6 +18,7 @@ from plaza.domains.connections import (
 from plaza.domains.connections import queries as connections
 from plaza.domains.connections.live import LIVE as CONNECTIONS_LIVE
 from plaza.domains.connections.routes import TABLE as CONNECTIONS
+from plaza.domains.directory.routes import TABLE as DIRECTORY
 from plaza.domains.follows import FollowAdded, FollowRemoved
 from plaza.domains.follows import queries as follows
 from plaza.domains.follows.routes import TABLE as FOLLOWS
@@ -41,7 +42,7 @@ from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.kernel.counters import Recount
 from plaza.kernel.outbox import Fact, Listener
 
-TABLES = (ACCOUNTS, PEOPLE, PLATFORM, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+TABLES = (ACCOUNTS, PEOPLE, PLATFORM, DIRECTORY, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
 ADMISSION = (
     organisations.NoSuchOrganisation,
     tokens.InvalidToken,

@@ -1,0 +1,138 @@
+"""Statements of the directory; `e` is an entry, `p` its person, `f` the person's profile."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plaza.domains.directory.fragments import seen
+from plaza.domains.directory.schemas import PersonProfile
+from plaza.domains.people import PublicProfile, public_profile
+from plaza.kernel import policies
+from plaza.kernel.paging import MOST, page_of
+from plaza.kernel.sql import Statement
+
+COUNTED_PEOPLE, COUNTED_FOUND = 10_000, 1_000
+"""How far `total` counts the people of the directory, and those whom a search finds."""
+WALKED = 5_000
+"""How many of the newest people are asked, one after the other, whether they match what many match."""
+
+
+class ProfileRow(msgspec.Struct, frozen=True):
+    """A profile in a list, with the length of the list."""
+
+    total: int
+    key: int | None
+    item: PublicProfile | None
+
+
+_HIDDEN = policies.hidden_from(":me")
+_SHOWN = f"""select e.person as key, row({public_profile("p", "f")}) as item
+    from page e
+    join person p on p.org = :org and p.id = e.person
+    left join profile f on f.org = :org and f.person = e.person
+    order by e.person desc"""
+
+# A limit that is a parameter tells the planner nothing: the constant around it says that a page is small.
+_PAGE = f"order by e.person desc limit :rows offset :offset) paged limit {MOST + 1}"
+
+PEOPLE = Statement(
+    "directory.people",
+    ProfileRow,
+    page_of(
+        f"""
+        with page as (
+            select * from (
+                select e.person from directory_entry e
+                where e.org = :org and e.person < :before and e.person not in {_HIDDEN}
+                {_PAGE}
+        )
+        {_SHOWN}
+        """,
+        total=f"""(select count(*) from (
+            select 1 from directory_entry e where e.org = :org and e.person not in {_HIDDEN} limit {COUNTED_PEOPLE}
+        ) counted)""",
+    ),
+    hot=True,
+)
+
+_MATCHES = f"e.words like all(:patterns::text[]) and e.tags @> :tags::text[] and e.person not in {_HIDDEN}"
+_FOUND = f"e.org = :org and e.keys @> :keys::integer[] and {_MATCHES}"
+# `few`: all who match, where they are few. Of many, the newest people fill a page soon (`near`), unless those who match
+# came all at once and long ago: then they are read after all (`far`).
+FIND = Statement(
+    "directory.find",
+    ProfileRow,
+    f"""
+    with few as materialized (
+        select e.person from directory_entry e where {_FOUND} limit {COUNTED_FOUND} + 1
+    ),
+    near as materialized (
+        select * from (
+            select e.person from (
+                select e.* from directory_entry e where e.org = :org and e.person < :before
+                order by e.person desc limit {WALKED}
+            ) e
+            where (select count(*) from few) > {COUNTED_FOUND} and {_MATCHES}
+            {_PAGE}
+    ),
+    far as materialized (
+        select * from (
+            select e.person from directory_entry e
+            where (select count(*) from few) > {COUNTED_FOUND} and (select count(*) from near) < :rows
+                and {_FOUND} and e.person < :before
+            {_PAGE}
+    ),
+    page as (
+        (select * from (
+            select e.person from few e where e.person < :before and (select count(*) from few) <= {COUNTED_FOUND}
+            {_PAGE})
+        union all select person from near where not exists (select 1 from far)
+        union all select person from far
+    )
+    {page_of(_SHOWN, total=f"(select least(count(*), {COUNTED_FOUND}) from few)")}
+    """,
+    hot=True,
+)
+
+NEAR = 500
+"""How many of the viewer's newest connections, of either direction, are looked at for those in common."""
+_PAIR = "c.org = :org and c.low = least(:me, p.id) and c.high = greatest(:me, p.id)"
+_FOLLOWS = "exists (select 1 from follow where org = :org and follower = {} and following = {})"
+
+
+def connected_with(person: str, most: int) -> str:
+    """The ids of those with whom `person` is connected, the newest of either direction."""
+    return " union all ".join(
+        f"""(
+            select c.{theirs} as id from connection c
+            where c.org = :org and c.{mine} = {person} and c.status = 'accepted' order by c.position desc limit {most}
+        )"""
+        for mine, theirs in (("requester", "target"), ("target", "requester"))
+    )
+
+
+_RELATIONSHIP = f"""row(
+        {_FOLLOWS.format(":me", "p.id")}, {_FOLLOWS.format("p.id", ":me")},
+        case c.status when 'accepted' then 'accepted'
+            when 'pending' then case when c.requester = :me then 'sent' else 'pending' end else 'none' end,
+        case when c.status <> 'rejected' then c.id::text end, false,
+        (
+            select count(*) from ({connected_with(":me", NEAR)}) near
+            where {policies.connected("near.id", "p.id")} and near.id not in {_HIDDEN}
+        )
+    )"""
+PROFILE = Statement(
+    "directory.profile",
+    PersonProfile,
+    f"""
+    select {public_profile("p", "f")},
+        row(coalesce(t.followers, 0), coalesce(t.following, 0), coalesce(t.connections, 0)),
+        case when :me::bigint is not null then {_RELATIONSHIP} end
+    from person p
+    left join profile f on f.org = :org and f.person = p.id
+    left join tie_count t on t.org = :org and t.person = p.id
+    left join connection c on {_PAIR}
+    where p.org = :org and (p.email = :email or p.id = :person) and {seen("p")}
+    """,
+    hot=True,
+)
