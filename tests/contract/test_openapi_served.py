@@ -69,3 +69,9 @@ async def test_a_picture_that_is_no_address_stays_in_the_token(world: World) -> 
     for number, picture in enumerate(("https://", "https://mail.test/a b.png", "javascript:alert(1)")):
         person = world.north.person(f"person-{number}", picture=picture)
         assert (await person.get("people/me"))["image"] is None
+
+
+async def test_a_segment_of_a_path_is_no_longer_than_the_document_says(world: World) -> None:
+    alice = world.north.person("alice")
+    assert await alice.delete(f"blocks/{'1' * 254}") == {"success": True}
+    assert await alice.refused("DELETE", f"blocks/{'1' * 255}") == (404, "request.not_found")

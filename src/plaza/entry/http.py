@@ -17,6 +17,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 1 << 20
 LONGEST_PATH = 2_048
+LONGEST_SEGMENT = 254
+"""Characters of one segment, once decoded: no address and no id is longer, and the document says so."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY = (
     (b"x-content-type-options", b"nosniff"),
@@ -67,7 +69,7 @@ class Request:
             parts = [unquote(part, errors="strict") for part in self.path.decode("ascii").split("/")]
         except UnicodeDecodeError as error:
             raise Missing from error
-        if any("\x00" in part for part in parts):
+        if any("\x00" in part or len(part) > LONGEST_SEGMENT for part in parts):
             raise Missing
         return parts[1:]
 

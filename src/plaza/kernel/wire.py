@@ -17,7 +17,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=T
 
 
 def at_least_one(*names: str) -> Mapping[str, object]:
-    """Rules of a body that must have one of some fields."""
+    """Rules of a body that must have one of some fields, and not an empty one."""
     return {"anyOf": [_given(name) for name in names]}
 
 
@@ -27,7 +27,7 @@ def exactly_one(*names: str) -> Mapping[str, object]:
 
 
 def _given(name: str) -> Mapping[str, object]:
-    return {"required": [name], "properties": {name: {"type": ["string", "array"]}}}
+    return {"required": [name], "properties": {name: {"type": ["string", "array"], "minLength": 1, "minItems": 1}}}
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
