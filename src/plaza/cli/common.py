@@ -67,10 +67,10 @@ async def database(chosen: Settings) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def store(chosen: Settings) -> AsyncIterator[Postgres]:
-    """The store, with its schema brought up to date."""
+    """The store, with its schema brought up to date; whoever sits at the keyboard decides how long is too long."""
     async with database(chosen) as url:
         await migrate(url)
-        pool = Postgres(url, size=2)
+        pool = Postgres(url, size=2, seconds=None)
         await pool.open()
         try:
             yield pool

@@ -126,12 +126,15 @@ class Connected:
 class Postgres:
     """A pool of connections to one database; a `Database` whose every statement is its own transaction."""
 
-    def __init__(self, url: str, *, size: int = 10, spoken: Spoken | None = None) -> None:
+    def __init__(
+        self, url: str, *, size: int = 10, spoken: Spoken | None = None, seconds: float | None = STATEMENT_SECONDS
+    ) -> None:
         self.url = url
         self.announced: Callable[[], None] = lambda: None
         """Called when a fact may have been committed."""
         self.spoken = spoken
         self._size = size
+        self._seconds = seconds
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -141,7 +144,7 @@ class Postgres:
             min_size=1,
             max_size=self._size,
             max_inactive_connection_lifetime=60,
-            command_timeout=STATEMENT_SECONDS,
+            command_timeout=self._seconds,
             connection_class=_Connection,
             init=prepare_connection,
             server_settings=SESSION,
