@@ -102,7 +102,7 @@ class Plaza:
         self.authenticator = Authenticator(self.admission.find, self.admission.admit, self.clock)
         self._build_entry()
         self.bus = self._bus(node)
-        around = Surroundings(self._head, self._behind, lambda: self.relay.leads, self._wake)
+        around = Surroundings(self._head, self._behind, lambda: self.relay.leads, self._wake, self._again)
         self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, around)
         self.postman = self._postman()
         self.facts = self._facts()
@@ -254,6 +254,9 @@ class Plaza:
 
     def _wake(self) -> None:
         self.relay.wake()
+
+    def _again(self, seconds: float) -> None:
+        self.tracker.again(seconds)
 
     def _announced(self) -> None:
         if self.relay.leads:

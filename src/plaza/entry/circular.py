@@ -40,11 +40,17 @@ class Forget(msgspec.Struct, tag="forget", frozen=True, array_like=True):
     """Whether the sockets that came in with them end; else they go on, and ask anew who speaks."""
 
 
+class Again(msgspec.Struct, tag="again", frozen=True, array_like=True):
+    """The sender heard nothing for so long: who has said things of the moment that still hold says them again."""
+
+    seconds: float
+
+
 class Wake(msgspec.Struct, tag="wake", frozen=True, array_like=True):
     """There are facts in the outbox."""
 
 
-Word = Emit | Head | Forget | Wake
+Word = Emit | Head | Forget | Again | Wake
 _DECODER = msgspec.json.Decoder(Word)
 
 

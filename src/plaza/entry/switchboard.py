@@ -15,6 +15,7 @@ from plaza.entry.auth import Authenticator
 from plaza.entry.catchup import CatchUp, Read
 from plaza.entry.circular import (
     SERVER,
+    Again,
     Emit,
     Forget,
     Head,
@@ -47,12 +48,14 @@ KEPT_SECONDS = 60.0
 
 
 class Surroundings(NamedTuple):
-    """What the switchboard needs of the rest of the process: the log, and the relay that may lead."""
+    """What the switchboard needs of the rest of the process: the log, the relay that may lead, and presence."""
 
     head: Callable[[], Awaitable[int]]
     read: Read
     leads: Callable[[], bool]
     wake: Callable[[], None]
+    again: Callable[[float], None]
+    """Says once more who came and went in the last so many seconds, for those who could not hear it."""
 
 
 class Switchboard:
@@ -68,11 +71,12 @@ class Switchboard:
         self._look = asyncio.Event()
         self._hearing = Hearing(gateway.emit, self._look.set)
         self._catch_up = CatchUp(self._hearing, around.head, around.read)
+        self._deaf_since: float | None = None
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._said: dict[int, int] = {}
         self._began = 0
         self._beaten = self._heard = time.monotonic()
-        bus.subscribe(lambda message: self._take(understand(message)), self._missed)
+        bus.subscribe(lambda message: self._take(understand(message)), self._lost)
 
     # To speak: what the relay shows, as its stage.
 
@@ -141,8 +145,15 @@ class Switchboard:
             self._authenticator.forget(word.org, person=word.person, session=word.session)
             if word.cut:
                 self._gateway.cut(word.org, person=word.person, session=word.session)
+        elif isinstance(word, Again):
+            self._around.again(word.seconds)
         else:
             self._around.wake()
+
+    def _lost(self) -> None:
+        """The bus may have lost something, of which nobody knows how long ago."""
+        self._deaf_since = self._deaf_since or time.monotonic() - SILENCE_SECONDS
+        self._missed()
 
     def _missed(self) -> None:
         self._hearing.doubt(self._hearing.ears.values())
@@ -193,7 +204,17 @@ class Switchboard:
             if any(not ear.whole for ear in ears.values()):
                 with contextlib.suppress(Unavailable):
                     await self._catch_up.run(self._sound, self._gateway.people, self._gateway.emit)
+            self._mend()
             await self._rest()
+
+    def _mend(self) -> None:
+        """Asks for what the log does not keep, once the bus is heard again."""
+        present = time.monotonic()
+        if not self._bus.hears(SERVER):
+            self._deaf_since = self._deaf_since or present - LOOK_SECONDS
+        elif self._deaf_since is not None:
+            self._say(SERVER, Again(present - self._deaf_since))
+            self._deaf_since = None
 
     def _sound(self, org: int) -> bool:
         """Whether what is said of an organisation is heard here; the leader says it itself."""

@@ -25,6 +25,12 @@ class Change(msgspec.Struct, frozen=True):
     hidden_from: list[int]
 
 
+class Standing(Change, frozen=True):
+    """Somebody who came or went, and whether they are here by now."""
+
+    online: bool
+
+
 _HIDDEN_FROM = """array(select blocked from block where org = p.org and blocker = p.id
         union select blocker from block where org = p.org and blocked = p.id)"""
 # The organisations come as arrays: one statement settles the arrivals of every tenant on this process.
@@ -70,6 +76,18 @@ GONE = Statement(
     select p.org, p.id, p.email, {_HIDDEN_FROM}
     from {_GIVEN} join person p on p.org = given.org and p.id = given.person
     where not {_ELSEWHERE}
+    """,
+    tenant=False,
+)
+NOW = Statement(
+    "presence.now",
+    Standing,
+    f"""
+    select p.org, p.id, p.email, {_HIDDEN_FROM}, exists (
+        select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
+        where o.org = p.org and o.person = p.id
+    )
+    from {_GIVEN} join person p on p.org = given.org and p.id = given.person
     """,
     tenant=False,
 )

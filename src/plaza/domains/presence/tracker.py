@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -22,6 +22,8 @@ Person = tuple[int, int]
 Say = Callable[[Change, str], None]
 """Says `userOnline` or `userOffline` of somebody to the organisation, minus those who may not know."""
 
+MOST_MOVED = 1_000
+"""Comings and goings remembered for those who could not hear of them."""
 GATHER_SECONDS = 0.005
 """Arrivals and departures of so long are written as one statement each."""
 
@@ -41,6 +43,9 @@ class Tracker:
         self._written: set[Person] = set()
         self._changed: dict[Person, asyncio.Future[None]] = {}
         self._wake = asyncio.Event()
+        self._moved: OrderedDict[Person, float] = OrderedDict()
+        """When people came or went last, the oldest first."""
+        self._again = 0.0
 
     def arrived(self, org: int, person: int) -> asyncio.Future[None]:
         """One more socket of a person; the future is done when the store knows."""
@@ -58,6 +63,11 @@ class Tracker:
         self._wake.set()
         return self._changed.setdefault(who, asyncio.get_running_loop().create_future())
 
+    def again(self, seconds: float) -> None:
+        """Says once more, soon, how it stands with those who came or went here in the last so many seconds."""
+        self._again = max(self._again, seconds)
+        self._wake.set()
+
     async def run(self) -> None:
         """Writes what changed, renews this process's lease, and buries processes that do not renew theirs."""
         loop = asyncio.get_running_loop()
@@ -73,6 +83,7 @@ class Tracker:
                     await self._renew()
                     renewed = loop.time()
                 await self.settle()
+                await self._repeat()
             except Unavailable:
                 log.warning("presence.waits")
                 await asyncio.sleep(1)
@@ -115,7 +126,25 @@ class Tracker:
             lapsed=lapsed(self._clock(), self._lease),
         )
         for change in changes:
-            self._say(change, event)
+            self._tell(change, event)
+
+    def _tell(self, change: Change, event: str) -> None:
+        who = change.org, change.person
+        self._moved[who] = asyncio.get_running_loop().time()
+        self._moved.move_to_end(who)
+        if len(self._moved) > MOST_MOVED:
+            self._moved.popitem(last=False)
+        self._say(change, event)
+
+    async def _repeat(self) -> None:
+        """What was said while others could not hear it; what holds now, whoever has heard it already."""
+        since = asyncio.get_running_loop().time() - self._again
+        whom = [who for who, moved in self._moved.items() if moved >= since] if self._again else []
+        if whom:
+            standing = await self._db.all(queries.NOW, **_pairs(whom), lapsed=lapsed(self._clock(), self._lease))
+            for one in standing:
+                self._say(one, "userOnline" if one.online else "userOffline")
+        self._again = 0.0
 
     async def _renew(self) -> None:
         now = self._clock()
@@ -123,7 +152,7 @@ class Tracker:
             # Others had buried this process while it stood still: its people come back.
             await self._speak(queries.ARRIVED, list(self._written), "userOnline")
         for change in await self._db.all(queries.LAPSE, lapsed=lapsed(now, self._lease)):
-            self._say(change, "userOffline")
+            self._tell(change, "userOffline")
 
 
 def _pairs(whom: Sequence[Person]) -> dict[str, object]:
