@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx2
@@ -235,8 +236,6 @@ async def test_a_suspended_person_vanishes_and_comes_back(world: World, prefix: 
 
 async def listed_again() -> None:
     """Until the lister has come round."""
-    import asyncio
-
     await asyncio.sleep(1.5)
 
 

@@ -1,4 +1,4 @@
-"""How an address changes: by a token that names the same subject with a new one, or by staff (decisions/0009)."""
+"""How an address changes: by a token that names the same subject with a new one, or by staff (decisions/0011)."""
 
 from __future__ import annotations
 
