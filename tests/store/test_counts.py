@@ -142,7 +142,8 @@ ACTS: dict[Act, int] = {
 async def test_sixteen_clients_toggle_and_every_counter_equals_a_recount(town: Town) -> None:
     await town.settle(8)
     chance = random.Random(4)
-    forget = "update connection set responded_at = responded_at - interval '8 days' where status = 'rejected'"
+    forget = """update connection set responded_at = responded_at - interval '8 days'
+        where id in (select id from connection where status = 'rejected' for update skip locked)"""
 
     async def client() -> None:
         for _ in range(STEPS // CLIENTS):
