@@ -17,7 +17,7 @@ from plaza.entry.http import Request, Send, respond
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.rest import Failure, NewContext
-from plaza.entry.sockets import FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
+from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
 from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Forbidden, Invalid, Refusal, Unauthenticated
 from plaza.kernel.routes import Event, Table
@@ -196,7 +196,7 @@ class Gateway:
         self._meter.refusal(refusal.reason)
         if not socket.asked:
             socket.emit("error", Trouble(event[:200], refusal.reason, str(refusal)))
-            socket.emit("exception", {"status": "error", "message": str(refusal)})
+            socket.emit("exception", Complaint("error", str(refusal)))
         if isinstance(refusal, OtherPerson | Unauthenticated):
             self.server.run(_part(socket, refusal.reason))
         return [answer]

@@ -69,6 +69,13 @@ class Trouble(Record):
     message: Line
 
 
+class Complaint(Record):
+    """The same in the words of other servers of this protocol, for clients that were written for them."""
+
+    status: Line
+    message: Line
+
+
 class Notice(Record):
     """Why the server is about to end the connection."""
 
@@ -81,6 +88,7 @@ TABLE = Table(
     pushes=(
         Push("authenticate", Welcome, "the socket that has connected"),
         Push("error", Trouble, "the socket whose event was refused, where it asked for no acknowledgement"),
+        Push("exception", Complaint, "the same socket, beside `error`"),
         Push("token_expired", Notice, "the socket whose token has expired; it is disconnected"),
         Push("going_away", Notice, "every socket, when the server stops"),
     ),
