@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NoReturn
 
-from plaza.domains.connections import queries
-from plaza.domains.connections.queries import ConnectionRow, Moved
+from plaza.domains.connections import list_queries, queries
+from plaza.domains.connections.list_queries import ConnectionRow
+from plaza.domains.connections.queries import Moved
 from plaza.domains.connections.schemas import (
     SOURCES,
     Accepted,
@@ -161,17 +162,17 @@ async def respond(ctx: Context, id: str, response: Response) -> Connection:  # n
 async def connections(ctx: Context, which: Filter) -> Listing[Connection]:
     """Your connections, or with `status` your requests of both directions; what changed last comes first."""
     reach = which.offset() + which.size() + 1
-    return await _list(ctx, queries.LIST, which, status=which.status, reach=reach)
+    return await _list(ctx, list_queries.LIST, which, status=which.status, reach=reach)
 
 
 async def pending(ctx: Context, paging: Paging) -> Listing[Connection]:
     """The requests that wait for your answer, the newest first."""
-    return await _list(ctx, queries.PENDING, paging)
+    return await _list(ctx, list_queries.PENDING, paging)
 
 
 async def sent(ctx: Context, paging: Paging) -> Listing[Connection]:
     """Your own requests that have not been answered yet, the newest first."""
-    return await _list(ctx, queries.SENT, paging)
+    return await _list(ctx, list_queries.SENT, paging)
 
 
 async def _list(
@@ -191,7 +192,7 @@ async def _list(
 
 async def stats(ctx: Context) -> Stats:
     """How many connections you have, and how many requests wait on either side."""
-    found = await ctx.db.one(queries.STATS, org=ctx.org.id, me=ctx.me.id)
+    found = await ctx.db.one(list_queries.STATS, org=ctx.org.id, me=ctx.me.id)
     return Stats(found.accepted + found.pending + found.sent, found.accepted, found.pending, found.sent)
 
 
@@ -202,7 +203,7 @@ async def mutual(ctx: Context, email: PersonRef, paging: Paging) -> Listing[Mutu
     """
     address, person = addresses.split(email, "email")
     rows = await ctx.db.all(
-        queries.MUTUAL,
+        list_queries.MUTUAL,
         org=ctx.org.id,
         me=ctx.me.id,
         email=address,
