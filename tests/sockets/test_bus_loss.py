@@ -235,8 +235,9 @@ async def test_who_came_and_went_while_the_bus_was_away_is_told_afterwards(
     redis_server.kill()
     await through(there, bob).socket()
     await carols.close()
-    online = await watcher.ask("getOnlineUsers")
-    assert [person["email"] for person in online] == [alice.email, bob.email]
+    async with asyncio.timeout(5):
+        while [one["email"] for one in await watcher.ask("getOnlineUsers")] != [alice.email, bob.email]:
+            await asyncio.sleep(0.05)
     await asyncio.sleep(1.2)
     assert watcher.all("userOffline") == []
     # What waited to be sent goes with its process's queue; that is what saying it again is for.
@@ -245,6 +246,22 @@ async def test_who_came_and_went_while_the_bus_was_away_is_told_afterwards(
     redis_server.start()
     assert {"email": bob.email} == await watcher.hears("userOnline", 2)
     assert {"email": carol.email} == await watcher.hears("userOffline")
+
+
+async def test_a_right_taken_away_while_the_bus_is_away_ends_sockets_on_both(
+    worlds: tuple[World, World], redis_server: RedisServer
+) -> None:
+    """G11: the sweep of five seconds finds it, ten are promised."""
+    here, there = worlds
+    alice, bob = await here.north.people("alice", "bob")
+    sockets = [await bob.socket(), await through(there, bob).socket()]
+    redis_server.kill()
+    # By hand: the command would announce it, and the leader at least would know at once.
+    await here.rows("update person set status = 'suspended' where org = $1 and id = $2", bob.tenant.org.id, int(bob.id))
+    for socket in sockets:
+        await asyncio.wait_for(socket.closed.wait(), 10)
+    assert (await through(there, bob).refused("GET", "people/me"))[0] in (401, 403)
+    assert (await alice.get("people/me"))["email"] == alice.email
 
 
 async def test_a_node_hears_nothing_of_an_organisation_that_it_hosts_no_sockets_of(

@@ -9,12 +9,16 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
+log = structlog.get_logger("plaza.bus")
 MOST_WAITING = 10_000
 """Messages kept while the bus is away; older ones are dropped, the log has what matters."""
 MOST_BYTES = 4 << 20
 FLUSH_SECONDS = 2.0
 """How long a process that stops gives the bus to take its last messages."""
+FIRST_SECONDS, LONGEST_SECONDS = 0.1, 2.0
+"""Between two tries to reach the bus."""
 SERVER = "server"
 """The channel that every process follows."""
 
@@ -103,18 +107,27 @@ class Outgoing:
 
 
 class Pause:
-    """Longer and longer, and never the same for two processes."""
+    """Between tries to do something: longer and longer, and never the same for two processes."""
 
-    def __init__(self, first: float = 0.1, longest: float = 2.0) -> None:
-        self._first = self._next = first
-        self._longest = longest
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._next = FIRST_SECONDS
+        self._away = False
+
+    def begin(self, error: Exception) -> None:
+        """The bus is away; said once."""
+        if not self._away:
+            log.warning("bus.away", to=self._what, error=type(error.__cause__ or error).__name__)
+        self._away = True
 
     def over(self) -> None:
-        """The next try begins anew."""
-        self._next = self._first
+        """It is there again."""
+        if self._away:
+            log.info("bus.back", to=self._what)
+        self._away, self._next = False, FIRST_SECONDS
 
     async def sleep(self) -> None:
         """Waits, with chance in it: those who lost one server together do not come back together."""
         seconds = self._next * random.uniform(0.5, 1.0)  # noqa: S311 — no secret
-        self._next = min(self._next * 2, self._longest)
+        self._next = min(self._next * 2, LONGEST_SECONDS)
         await asyncio.sleep(seconds)

@@ -90,7 +90,7 @@ class PostgresBus:
 
     async def run(self) -> None:
         """Speaks and hears until cancelled; reconnects when the store comes back."""
-        pause = Pause()
+        pause = Pause("speak and hear")
         while True:
             try:
                 with outages():
@@ -100,8 +100,8 @@ class PostgresBus:
                 finally:
                     self._sound.clear()
                     db.connection.terminate()
-            except Unavailable:
-                log.warning("bus.waits")
+            except Unavailable as error:
+                pause.begin(error)
             await pause.sleep()
 
     async def flush(self) -> None:

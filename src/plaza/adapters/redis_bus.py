@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import msgspec
-import structlog
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -22,7 +21,6 @@ from redis.exceptions import RedisError
 from plaza.adapters.bus_queue import SERVER, Letter, Outgoing, Pause
 from plaza.kernel.ports import Hear
 
-log = structlog.get_logger("plaza.bus")
 TIMEOUT_SECONDS = 0.5
 """For a connection, a write, an answer."""
 PING_SECONDS = 1.0
@@ -55,6 +53,7 @@ class RedisBus:
         self._sound: set[str] = set()
         self._expected: dict[str, asyncio.Event] = {}
         self._ear: AbstractConnection | None = None
+        self._speaks = False
 
     def publish(self, channel: str, message: bytes) -> None:
         """Sends it soon."""
@@ -95,19 +94,20 @@ class RedisBus:
             both.create_task(self._keep("hear", self._listen))
 
     async def flush(self) -> None:
-        """Waits until the others have been told what waits."""
-        await self._outgoing.flush()
+        """Waits until the others have been told what waits, if there is a way to."""
+        if self._speaks:
+            await self._outgoing.flush()
 
     async def _keep(self, what: str, work: Callable[[AbstractConnection, Pause], Awaitable[None]]) -> None:
         """One connection after another."""
-        pause = Pause()
+        pause = Pause(what)
         while True:
             connection: AbstractConnection = self._pool.make_connection()
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
                 await work(connection, pause)
             except TROUBLE as error:
-                log.warning("bus.waits", to=what, error=type(error).__name__)
+                pause.begin(error)
             finally:
                 with contextlib.suppress(*TROUBLE):
                     await connection.disconnect(nowait=True)
@@ -116,6 +116,7 @@ class RedisBus:
     # To speak.
 
     async def _speak(self, connection: AbstractConnection, pause: Pause) -> None:
+        self._speaks = True
         while True:
             await self._outgoing.wait()
             if self._outgoing.lossy:
@@ -126,6 +127,7 @@ class RedisBus:
             try:
                 await self._send(connection, [(name, Letter.of(self._node, several)) for name, several in parcels])
             except BaseException:
+                self._speaks = False
                 self._outgoing.back()
                 raise
             self._outgoing.sent()
