@@ -38,17 +38,8 @@ class Admission:
         claims = await tokens.verify(token, org, keys, self._key_sets.fetch, now)
         if claims.session is not None:
             return await accounts.resume(self._store, org, claims, now), claims.expires
-        person = await people.arrive(
-            self._store,
-            org,
-            subject=claims.subject,
-            email=claims.email,
-            name=claims.name,
-            picture=claims.picture,
-            issued=claims.issued,
-            now=now,
-            new_id=self._new_id,
-        )
+        coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
+        person = await people.arrive(self._store, org, coming, now=now, new_id=self._new_id)
         return Principal(person.id, person.email, claims.role), claims.expires
 
     async def suspended(self, known: Collection[OfOrg]) -> list[OfOrg]:

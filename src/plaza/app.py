@@ -307,9 +307,11 @@ class Plaza:
             self.switchboard.forget(item.org, person=item.fact.person)
         return ()
 
-    async def _address_changed(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+    async def _address_changed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """Whoever is here is here under the new address."""
         for item in announced:
             self.switchboard.ask_again(item.org, item.fact.person)
+        await self.tracker.renamed(db, [(item.org, item.fact.change) for item in announced])
         return ()
 
     async def _ask_store(self) -> None:

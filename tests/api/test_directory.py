@@ -385,3 +385,10 @@ async def test_the_two_organisations_do_not_see_each_other(world: World, prefix:
     for name in (bob.id, bob.email, twin.id):
         assert await alice.refused("GET", f"people/{name}") == (404, "person.not_found")
     assert (await alice.get(f"people/{twin.email}"))["id"] == alice.id
+
+
+async def test_a_name_that_is_an_address_is_no_name(world: World) -> None:
+    await world.north.settle(maskEmails=True)
+    await Person(world.north, "bob@mail.test", name="bob@mail.test").arrive()
+    answer = await nobody(world.north, "people")
+    assert ("@" in answer.text, answer.json()["data"][0]["firstName"]) == (False, "")

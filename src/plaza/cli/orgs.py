@@ -193,9 +193,8 @@ async def _token(chosen: Settings, email: str, name: str, role: str, called: str
         found = await _found_or_made(db, name)
         key = next(key for key in await organisations.keys(db, found) if key.secret is not None)
         new_id = Ids(system_clock, await db.one(presence.NODE))
-        arrived = await people.arrive(
-            db, found, subject=address, email=address, name=called, picture=None, issued=None, now=now, new_id=new_id
-        )
+        coming = people.Arrival(address, address, called)
+        arrived = await people.arrive(db, found, coming, now=now, new_id=new_id)
         if arrived.claimed_now:
             say(f"Made {address} in {found.slug}.")
         more = {"role": role} | ({"name": called} if called else {})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from plaza.domains.people import addressing, queries
 from plaza.domains.people.addressing import AddressTaken
 from plaza.domains.people.finding import entry
 from plaza.domains.people.queries import PersonRow
+from plaza.kernel import addresses
 from plaza.kernel.context import Context, Organisation
 from plaza.kernel.errors import Forbidden, Missing
 from plaza.kernel.sql import Database
@@ -28,50 +30,54 @@ class Suspended(Forbidden):
     message = "This account is suspended."
 
 
+class Arrival(NamedTuple):
+    """Who a verified token says is coming, and when it was issued, where it says so."""
+
+    subject: str
+    email: str
+    name: str | None = None
+    picture: str | None = None
+    issued: datetime | None = None
+
+
 async def arrive(
-    db: Database,
-    org: Organisation,
-    *,
-    subject: str,
-    email: str,
-    name: str | None,
-    picture: str | None,
-    issued: datetime | None,
-    now: datetime,
-    new_id: Callable[[], int],
+    db: Database, org: Organisation, coming: Arrival, *, now: datetime, new_id: Callable[[], int]
 ) -> PersonRow:
     """The person of a verified token, made just in time; an unclaimed person of the address is claimed by it.
 
-    A token with another address than the person's changes it, when it was `issued` after the one that said the other.
+    A token with another address than the person's changes it, when it was issued after the one that said the other.
     """
-    person = await db.maybe(queries.BY_SUBJECT, org=org.id, subject=subject)
+    email, issued = coming.email, coming.issued
+    person = await db.maybe(queries.BY_SUBJECT, org=org.id, subject=coming.subject)
     if person is None:
-        person = await addressing.formerly(db, org, subject, issued)
+        person = await addressing.formerly(db, org, coming.subject, issued)
     elif person.email != email and person.status == "active":
         person = await addressing.follow(db, org, person, email, issued=issued, now=now, change=new_id())
     if person is None:
-        first, _, last = (name or "").strip().partition(" ")
-        first, last = first[:100], last.strip()[:100]
-        listed = entry(org.id, [first, last])
-        person = await db.maybe(
-            queries.ARRIVE,
-            org=org.id,
-            id=new_id(),
-            email=email,
-            subject=subject,
-            first_name=first,
-            last_name=last,
-            image=picture,
-            words=listed.words,
-            keys=listed.keys,
-            issued=issued,
-            now=now,
-        )
+        person = await db.maybe(queries.ARRIVE, **_newcomer(org, coming), id=new_id(), now=now)
     if person is None:
         raise AddressTaken
     if person.status != "active":
         raise Suspended
     return person
+
+
+def _newcomer(org: Organisation, coming: Arrival) -> dict[str, Any]:
+    # A host that has no name for somebody often sends the address, which is not shown where addresses are masked.
+    name = (coming.name or "").strip()
+    first, _, last = ("" if addresses.is_address(name) else name).partition(" ")
+    names = {"first_name": first[:100], "last_name": last.strip()[:100]}
+    listed = entry(org.id, names.values())
+    return {
+        "org": org.id,
+        "email": coming.email,
+        "subject": coming.subject,
+        "image": coming.picture,
+        "issued": coming.issued,
+        "words": listed.words,
+        "keys": listed.keys,
+        **names,
+    }
 
 
 async def invite(ctx: Context, email: str) -> int:

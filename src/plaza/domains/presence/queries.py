@@ -17,12 +17,18 @@ class OnlinePerson(Record):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Somebody who came or went, with those who may not know: blocked either way."""
+    """Somebody who came or went, with those who may not know: blocked either way, or strangers to who is unlisted."""
 
     org: int
     person: int
     email: str
     hidden_from: list[int]
+
+
+class Renamed(Change, frozen=True):
+    """Somebody who is here under another address than before."""
+
+    old: str
 
 
 class Standing(Change, frozen=True):
@@ -31,8 +37,11 @@ class Standing(Change, frozen=True):
     online: bool
 
 
-_HIDDEN_FROM = """array(select blocked from block where org = p.org and blocker = p.id
-        union select blocker from block where org = p.org and blocked = p.id)"""
+_ACQUAINTED = policies.acquainted("o.person", "p").replace(":org", "p.org")
+_HIDDEN_FROM = f"""array(select blocked from block where org = p.org and blocker = p.id
+        union select blocker from block where org = p.org and blocked = p.id
+        union select o.person from presence o
+            where o.org = p.org and o.person <> p.id and p.unlisted_at is not null and not {_ACQUAINTED})"""
 # The organisations come as arrays: one statement settles the arrivals of every tenant on this process.
 _GIVEN = "unnest(:orgs::integer[], :people::bigint[]) as given (org, person)"
 
@@ -133,7 +142,23 @@ ONLINE = Statement(
     ) o
     join person p on p.org = :org and p.id = o.person
     where not {policies.blocked(":me", "p.id")}
+        and (p.unlisted_at is null or p.id = :me or {policies.acquainted(":me", "p")})
     order by p.email
     limit 10000
     """,
+)
+RENAMED = Statement(
+    "presence.renamed",
+    Renamed,
+    f"""
+    select p.org, p.id, c.new, {_HIDDEN_FROM}, c.old
+    from unnest(:orgs::integer[], :changes::bigint[]) as given (org, change)
+    join address_change c on c.org = given.org and c.id = given.change
+    join person p on p.org = c.org and p.id = c.person
+    where exists (
+        select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
+        where o.org = p.org and o.person = p.id
+    )
+    """,
+    tenant=False,
 )

@@ -110,6 +110,18 @@ class Tracker:
             if not waiting.done():
                 waiting.set_result(None)
 
+    async def renamed(self, db: Database, changes: Sequence[Person]) -> None:
+        """Says of people who are here that they are so under another address; `changes` are (organisation, change)."""
+        rows = await db.all(
+            queries.RENAMED,
+            orgs=[org for org, _ in changes],
+            changes=[change for _, change in changes],
+            lapsed=lapsed(self._clock(), self._lease),
+        )
+        for row in rows:
+            self._say(Change(row.org, row.person, row.old, row.hidden_from), "userOffline")
+            self._say(row, "userOnline")
+
     async def close(self) -> None:
         """Takes this process's people off the store; those who are nowhere else go offline."""
         self._sockets.clear()
