@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import World
+from tests.world import Person, World
 
 QUIET = ("relay", "log", "presence", "organisations", "people")
 """What the server speaks by itself, now and then."""
@@ -232,7 +232,7 @@ async def test_a_person_who_takes_messages_from_connections_only_is_left_alone(w
     assert not profile["communityProfile"]["connectionPreferences"]["allowMessagesFromNonConnections"]
     assert await alice.refused("POST", "messages", {"to": bob.email, "content": "hi"}) == (403, "message.not_connected")
     assert await bob.get("messages/unread-count") == {"count": 0}
-    await connect(world, alice.id, bob.id)
+    await connect(alice, bob)
     await alice.send(bob)
 
 
@@ -249,7 +249,7 @@ async def test_an_organisation_may_keep_messages_between_connections(world: Worl
     alice, bob = await world.north.people("alice", "bob")
     await world.north.settle(dmPolicy="connections")
     assert await alice.refused("POST", "messages", {"to": bob.email, "content": "hi"}) == (403, "message.not_connected")
-    await connect(world, alice.id, bob.id)
+    await connect(alice, bob)
     await alice.send(bob)
     south = world.south.person("alice")
     await south.send("bob@mail.test")
@@ -310,13 +310,7 @@ async def test_a_read_speaks_one_statement(world: World, path: str, statement: s
     assert [name for name in world.server.spoken if name.split(".")[0] not in QUIET] == [statement]
 
 
-async def connect(world: World, one: str, other: str) -> None:
-    """An accepted connection; the routes that make one come with their own domain."""
-    low, high = sorted((int(one), int(other)))
-    await world.rows(
-        """insert into connection (org, low, high, id, requester, status, requested_at)
-        values ($1, $2, $3, $2, $2, 'accepted', now())""",
-        world.north.org.id,
-        low,
-        high,
-    )
+async def connect(one: Person, other: Person) -> None:
+    """An accepted connection."""
+    asked = await one.post("connections/request", {"targetId": other.email}, status=201)
+    await other.put(f"connections/{asked['id']}/respond", {"action": "accept"})

@@ -1,6 +1,7 @@
 """The private PostgreSQL when something is killed: nothing acknowledged is lost, nothing is left over."""
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -138,6 +139,7 @@ async def test_a_server_that_was_left_running_is_taken_over(tmp_path: Path, sour
 async def test_a_killed_postmaster_is_started_again_though_a_child_of_it_still_works(
     tmp_path: Path, source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="plaza.store")
     private = PrivatePostgres(tmp_path / "data", source)
     started = await private.start()
     watching = asyncio.create_task(private.watch())
