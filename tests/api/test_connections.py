@@ -330,6 +330,19 @@ async def test_mutual_connections_with_somebody_who_has_many(world: World, prefi
         assert await peers(person, f"connections/mutual/{other.email}") == [crowd[3].email]
 
 
+async def test_who_has_left_the_directory_has_nobody_in_common_with_a_stranger(world: World, prefix: str) -> None:
+    alice, bob, carol = await world.north.people("alice", "bob", "carol")
+    for person in (alice, bob):
+        await connect(person, carol)
+    assert await peers(alice, f"connections/mutual/{bob.id}") == [carol.email]
+    await bob.put("people/me", {"communityProfile": {"isPublic": False}})
+    assert await alice.refused("GET", f"connections/mutual/{bob.id}") == (404, "person.not_found")
+    assert await peers(alice, f"connections/mutual/{BOB}") == []
+    assert await peers(bob, f"connections/mutual/{alice.id}") == [carol.email]
+    await connect(alice, bob)
+    assert await peers(alice, f"connections/mutual/{bob.id}") == [carol.email]
+
+
 async def test_each_step_notifies_the_one_whose_step_it_is_not(world: World, prefix: str) -> None:
     alice, bob = await world.north.people("alice", "bob")
     await alice.put("people/me", {"firstName": "Alice", "lastName": "Arden"})

@@ -129,6 +129,7 @@ MUTUAL = Statement(
     with peer as (
         select p.id from person p
         where p.org = :org and (p.email = :email or p.id = :person) and not {policies.blocked(":me", "p.id")}
+            and (p.unlisted_at is null or p.id = :me or {policies.acquainted(":me", "p")})
     ),
     counts as (
         select person, connections from tie_count
