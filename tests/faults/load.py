@@ -35,7 +35,7 @@ class Load:
     ) -> None:
         self.recorder = recorder
         self.people = {name: community.person(name) for name in NAMES}
-        self._ports = list(ports)
+        self.ports = list(ports)
         self._dice = dice
         self._every = every
         self.senders = [self._sender(number) for number in range(10)]
@@ -46,19 +46,20 @@ class Load:
         hot = number < 5
         name = HOT[number % 2] if hot else NAMES[number - 3]
         to = [HOT[1 - number % 2]] if hot else [NAMES[2 + (number - 4) % 5], HOT[0]]
-        person, ports = self.people[name], Ports(self._ports, number)
+        person, ports = self.people[name], Ports(self.ports, number)
         kind = Socket if number % 2 else Rest
         way: Way = kind(person, ports, self.recorder)
         return Sender(f"{name}{number}", person, [self.people[peer] for peer in to], way, self.recorder)
 
     def _reader(self, number: int, name: str) -> Reader:
         person = self.people[name]
-        threads = [thread for thread in self._threads() if person.email in thread.split(" & ")]
-        return Reader(f"{name}-reader{number}", person, threads, Ports(self._ports, number))
+        pairs = [pair for pair in self._threads().values() if person in pair]
+        peers = [you if me == person else me for me, you in pairs]
+        return Reader(f"{name}-reader{number}", person, peers, Ports(self.ports, number), self.recorder)
 
     def _poller(self, name: str, peer: str) -> Poller:
         person = self.people[name]
-        return Poller(f"{name}-poller", person, self.people[peer], Ports(self._ports), self.recorder)
+        return Poller(f"{name}-poller", person, self.people[peer], Ports(self.ports), self.recorder)
 
     def _threads(self) -> dict[str, tuple[Person, Person]]:
         """Every conversation, with the two who have it."""
@@ -91,7 +92,7 @@ class Load:
         """The full scan through the API."""
         scanned = {}
         for thread, (person, peer) in self._threads().items():
-            scanned[thread] = await Poller("scan", person, peer, Ports(self._ports), self.recorder).all()
+            scanned[thread] = await Poller("scan", person, peer, Ports(self.ports), self.recorder).all()
         return scanned
 
 

@@ -36,13 +36,14 @@ class Parting(NamedTuple):
 
 
 class Reader:
-    """A device of a person that follows every conversation of theirs and forgets nothing.
+    """A device of a person that follows their conversations with some people and forgets nothing.
 
     Between a connect and the end of its `sync` it holds back what arrives and puts it in the order of the cursors: what
-    happens in that moment comes live, before the older events that are being replayed.
+    happens in that moment comes live, before the older events that are being replayed. Where `sync` answers `reset` it
+    fetches the conversations anew.
     """
 
-    def __init__(self, name: str, person: Person, threads: Sequence[str], ports: Ports) -> None:
+    def __init__(self, name: str, person: Person, peers: Sequence[Person], ports: Ports, recorder: Recorder) -> None:
         self.name = name
         self.person = person
         self.resets = 0
@@ -50,8 +51,9 @@ class Reader:
         self.partings: list[Parting] = []
         self.live_at: list[float] = []
         """When it heard a message as it happened, not replayed."""
-        self._threads = threads
+        self._peers = peers
         self._ports = ports
+        self._recorder = recorder
         self._ids: dict[str, None] = {}
         self._held: list[Event] | None = []
         self._cursor: int | None = None
@@ -62,7 +64,7 @@ class Reader:
     @property
     def heard(self) -> Heard:
         """For the checker."""
-        return Heard(self.name, self._threads, list(self._ids))
+        return Heard(self.name, [self.person.thread_with(peer) for peer in self._peers], list(self._ids))
 
     async def open(self) -> None:
         """Comes in, and takes in what it missed."""
@@ -103,13 +105,24 @@ class Reader:
             answer = await self._line.ask("sync", {"since": str(cursor)})
             if not answer["success"]:
                 raise Broken(answer["code"])
-            self.resets += answer["reset"]
+            if answer["reset"]:
+                await self._begin_anew()
             self.replayed += answer["replayed"]
             cursor, more = int(answer["cursor"]), answer["hasMore"]
         held, self._held = sorted(self._held), None
         for event in held:
             self._take(event)
         self._cursor = max(self._cursor or 0, cursor or 0)
+
+    async def _begin_anew(self) -> None:
+        """Fetches every conversation: the log cannot tell what happened since the cursor."""
+        self.resets += 1
+        for peer in self._peers:
+            fetched = Poller(self.name, self.person, peer, self._ports, self._recorder)
+            try:
+                self._ids |= dict.fromkeys(message.id for message in await fetched.all())
+            except Unknown as error:
+                raise Broken(str(error)) from error
 
     async def run(self, until: asyncio.Event, flaps: random.Random | None) -> None:
         """Reads until told, coming back whenever it is thrown out; with `flaps` it also breaks off by itself."""

@@ -63,7 +63,7 @@ async def test_a_rolling_restart_loses_nothing_and_sends_everybody_away_in_good_
         faults = await community(fresh_database_url)
         load = Load(faults, [one.port, two.port], recorder, dice, 0.1)
         load.readers += [
-            Reader(f"idle{number}", faults.person(f"idle{number // 10}"), [], Ports([one.port, two.port], number))
+            Reader(f"idle{number}", faults.person(f"idle{number // 10}"), [], Ports(load.ports, number), recorder)
             for number in range(IDLE)
         ]
         drained: list[Drained] = []

@@ -31,7 +31,7 @@ async def test_three_hundred_messages_of_one_socket_keep_their_order_though_the_
         serving(Served(tmp_path / "plaza", database_url=slow.url)) as (served,),
     ):
         anna, bert, cleo = (await community(slow.url)).people("anna", "bert", "cleo")
-        reader = Reader("bert", bert, [anna.thread_with(bert)], Ports([served.port]))
+        reader = Reader("bert", bert, [anna], Ports([served.port]), recorder)
         await reader.open()
         delays = slow.delays
         history = await three_hundred(served.port, anna, bert, 1, recorder)
