@@ -21,7 +21,7 @@ from plaza.domains.accounts import MailPosted, SessionEnded
 from plaza.domains.accounts.jobs import Postman
 from plaza.domains.accounts.letters import SITE
 from plaza.domains.accounts.mail import newest
-from plaza.domains.people import AddressChanged, PersonSuspended
+from plaza.domains.people import AddressChanged, PersonSuspended, PersonUnlisted
 from plaza.domains.people.jobs import Lister
 from plaza.domains.presence import queries as presence_queries
 from plaza.domains.presence.queries import Change
@@ -188,6 +188,7 @@ class Plaza:
         heard[MailPosted] = [self.postman.posted]
         heard[SessionEnded] = [self._session_ended]
         heard[PersonSuspended] = [self._person_suspended]
+        heard[PersonUnlisted] = [self._person_unlisted]
         heard[AddressChanged] = [self._address_changed]
         return Facts(catalogue.LIVES, heard)
 
@@ -307,12 +308,14 @@ class Plaza:
             self.switchboard.forget(item.org, person=item.fact.person)
         return ()
 
+    async def _person_unlisted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        return await self.tracker.unlisted(db, announced)
+
     async def _address_changed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """Whoever is here is here under the new address."""
         for item in announced:
             self.switchboard.ask_again(item.org, item.fact.person)
-        await self.tracker.renamed(db, [(item.org, item.fact.change) for item in announced])
-        return ()
+        return await self.tracker.renamed(db, announced)
 
     async def _ask_store(self) -> None:
         await self._head()

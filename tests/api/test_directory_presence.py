@@ -24,6 +24,25 @@ async def test_strangers_do_not_learn_that_somebody_unlisted_is_online(world: Wo
     assert stranger.all("userOffline") == []
 
 
+async def test_who_leaves_the_directory_goes_offline_for_strangers_and_stays_for_friends(world: World) -> None:
+    alice, bob, carol, eve = await world.north.people("alice", "bob", "carol", "eve")
+    await bob.post("follow", {"following": carol.email}, status=201)
+    await eve.post("blocks", {"targetId": bob.email}, status=201)
+    stranger, friend, blocker = [await person.socket() for person in (alice, carol, eve)]
+    own = await bob.socket()
+    await leave_directory(bob)
+    assert await stranger.hears("userOffline") == {"email": bob.email}
+    assert await friend.hears("userOffline") == {"email": bob.email}
+    await friend.settles()
+    assert friend.heard[-2] == ("userOnline", {"email": bob.email})
+    await own.close()
+    assert await friend.hears("userOffline", 2) == {"email": bob.email}
+    for socket in (stranger, blocker):
+        await socket.settles()
+    assert len(stranger.all("userOffline")) == 1
+    assert blocker.all("userOffline") == []
+
+
 async def test_whoever_is_online_under_an_old_address_is_so_under_the_new_one(world: World) -> None:
     carol, eve = await world.north.people("carol", "eve")
     old = await hosted(world.north, "host-7", "old@mail.test", age=60).arrive()

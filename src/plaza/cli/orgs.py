@@ -83,7 +83,7 @@ def show_(name: str, **flags: object) -> None:
 @click.argument("changes", nargs=-1, required=True, metavar="SETTING=VALUE…")
 @stored
 def set_(name: str, changes: tuple[str, ...], **flags: object) -> None:
-    """Change settings of an organisation: dmPolicy=connections, publicReads=false."""
+    """Change settings of an organisation: dmPolicy=connections, publicReads=false, maskEmails=true."""
     run(_change(settings(**flags), name, dict(_pair(change) for change in changes)))
 
 

@@ -1,12 +1,13 @@
 """People: who is in an organisation, claimed or not, what they say of themselves and what others see of them.
 
 Tables: `person`, `profile`, `directory_entry` (who is listed, and found by what), `address_change` (which address was
-whose). Facts: `person.suspended`, `person.address_changed`. `card(person)` is the SQL of a `PersonCard`, which every
-record that shows a person carries; `fragments` is the one place that says who sees what of somebody.
+whose). Facts: `person.suspended`, `person.unlisted`, `person.address_changed`.
+`card(person)` is the SQL of a `PersonCard`, which every record that shows a person carries; `fragments` is the one
+place that says who sees what of somebody.
 """
 
 from plaza.domains.people.addressing import AddressTaken, AddressWaiting
-from plaza.domains.people.facts import AddressChanged, PersonSuspended
+from plaza.domains.people.facts import AddressChanged, PersonSuspended, PersonUnlisted
 from plaza.domains.people.finding import Sought, sought
 from plaza.domains.people.fragments import card, public_profile
 from plaza.domains.people.schemas import PersonCard, PublicProfile
@@ -19,6 +20,7 @@ __all__ = [
     "NoSuchPerson",
     "PersonCard",
     "PersonSuspended",
+    "PersonUnlisted",
     "PublicProfile",
     "Sought",
     "Suspended",

@@ -20,3 +20,10 @@ class AddressChanged(Fact):
     kind: ClassVar[str] = "person.address_changed"
     change: int
     person: int
+
+
+class PersonUnlisted(Fact):
+    """A person has left the directory: for strangers they are offline from now on."""
+
+    kind: ClassVar[str] = "person.unlisted"
+    person: int

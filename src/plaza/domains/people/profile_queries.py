@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from plaza.domains.people.facts import PersonUnlisted
 from plaza.domains.people.fragments import own_profile
 from plaza.domains.people.schemas import Profile
+from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
 
@@ -62,7 +64,8 @@ CHANGE = Statement(
     unlisted as (
         delete from directory_entry e using changed
         where e.org = :org and e.person = changed.id and changed.unlisted_at is not null
-    )
+    ),
+    announced as ({announce(PersonUnlisted, "changed where unlisted_at = :now", person="id")})
     select {own_profile("p", "f")} from changed p join described f on true
     """,
 )

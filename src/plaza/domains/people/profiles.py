@@ -114,6 +114,7 @@ def _columns(ctx: Context, profile: Profile) -> dict[str, Any]:
         "keys": listed.keys,
         "org": ctx.org.id,
         "me": ctx.me.id,
+        "origin": ctx.origin,
         "now": ctx.now,
     }
 

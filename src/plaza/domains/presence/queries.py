@@ -31,6 +31,12 @@ class Renamed(Change, frozen=True):
     old: str
 
 
+class Unlisted(Change, frozen=True):
+    """Somebody who is here and has left the directory, with those who did not see them before."""
+
+    blocked: list[int]
+
+
 class Standing(Change, frozen=True):
     """Somebody who came or went, and whether they are here by now."""
 
@@ -38,10 +44,15 @@ class Standing(Change, frozen=True):
 
 
 _ACQUAINTED = policies.acquainted("o.person", "p").replace(":org", "p.org")
-_HIDDEN_FROM = f"""array(select blocked from block where org = p.org and blocker = p.id
-        union select blocker from block where org = p.org and blocked = p.id
+_BLOCKED = """select blocked from block where org = p.org and blocker = p.id
+        union select blocker from block where org = p.org and blocked = p.id"""
+_HIDDEN_FROM = f"""array({_BLOCKED}
         union select o.person from presence o
             where o.org = p.org and o.person <> p.id and p.unlisted_at is not null and not {_ACQUAINTED})"""
+_HERE = """exists (
+        select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
+        where o.org = p.org and o.person = p.id
+    )"""
 # The organisations come as arrays: one statement settles the arrivals of every tenant on this process.
 _GIVEN = "unnest(:orgs::integer[], :people::bigint[]) as given (org, person)"
 
@@ -155,10 +166,17 @@ RENAMED = Statement(
     from unnest(:orgs::integer[], :changes::bigint[]) as given (org, change)
     join address_change c on c.org = given.org and c.id = given.change
     join person p on p.org = c.org and p.id = c.person
-    where exists (
-        select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
-        where o.org = p.org and o.person = p.id
-    )
+    where {_HERE}
+    """,
+    tenant=False,
+)
+UNLISTED = Statement(
+    "presence.unlisted",
+    Unlisted,
+    f"""
+    select p.org, p.id, p.email, {_HIDDEN_FROM}, array({_BLOCKED})
+    from {_GIVEN} join person p on p.org = given.org and p.id = given.person
+    where {_HERE}
     """,
     tenant=False,
 )

@@ -14,6 +14,7 @@ from plaza.domains.presence.queries import Change
 from plaza.domains.presence.service import LEASE_SECONDS, lapsed
 from plaza.kernel.clock import Clock
 from plaza.kernel.errors import Unavailable
+from plaza.kernel.outbox import Announced
 from plaza.kernel.sql import Database, Statement
 
 log = structlog.get_logger("plaza.presence")
@@ -110,17 +111,31 @@ class Tracker:
             if not waiting.done():
                 waiting.set_result(None)
 
-    async def renamed(self, db: Database, changes: Sequence[Person]) -> None:
-        """Says of people who are here that they are so under another address; `changes` are (organisation, change)."""
+    async def renamed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """Says of people who are here that they are so under another address."""
         rows = await db.all(
             queries.RENAMED,
-            orgs=[org for org, _ in changes],
-            changes=[change for _, change in changes],
+            orgs=[item.org for item in announced],
+            changes=[item.fact.change for item in announced],
             lapsed=lapsed(self._clock(), self._lease),
         )
         for row in rows:
             self._say(Change(row.org, row.person, row.old, row.hidden_from), "userOffline")
             self._say(row, "userOnline")
+        return ()
+
+    async def unlisted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """Says of people who are here and have left the directory that they are gone; acquaintances see them again."""
+        rows = await db.all(
+            queries.UNLISTED,
+            orgs=[item.org for item in announced],
+            people=[item.fact.person for item in announced],
+            lapsed=lapsed(self._clock(), self._lease),
+        )
+        for row in rows:
+            self._say(Change(row.org, row.person, row.email, row.blocked), "userOffline")
+            self._say(row, "userOnline")
+        return ()
 
     async def close(self) -> None:
         """Takes this process's people off the store; those who are nowhere else go offline."""
