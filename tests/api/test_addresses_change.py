@@ -15,15 +15,13 @@ from plaza.kernel.clock import system_clock
 from tests.api.test_accounts import PASSWORD, Door
 from tests.world import Person, Tenant, World
 
-NOW = int(time.time())
-
 
 def hosted(tenant: Tenant, subject: str, email: str, age: float | None = 0, **claims: Any) -> Person:
     """Somebody whom the host's login knows by `subject`, with a token issued `age` seconds before now."""
     assert tenant.key.secret is not None
-    payload = {"sub": subject, "email": email, "org": tenant.slug, "exp": NOW + 3_600} | claims
+    payload = {"sub": subject, "email": email, "org": tenant.slug, "exp": int(time.time()) + 3_600} | claims
     if age is not None:
-        payload["iat"] = NOW - age
+        payload["iat"] = int(time.time()) - age
     person = Person(tenant, email)
     person.token = jwt.encode(payload, tenant.key.secret, algorithm="HS256")
     return person
