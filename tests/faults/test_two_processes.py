@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from plaza.store.embedded import PrivatePostgres
+from plaza.store.embedded_folder import Layout
+from plaza.store.embedded_server import says_ready
 from tests.faults.load import Load
 from tests.faults.people import community
 from tests.faults.records import Recorder
@@ -59,13 +62,15 @@ async def watched(folder: Path) -> AsyncIterator[tuple[PrivatePostgres, str]]:
     finally:
         await private.stop()
         await watching
+        shutil.rmtree(folder)
 
 
 async def test_readers_of_two_processes_miss_nothing_when_their_database_is_killed(
     tmp_path: Path, dice: random.Random, recorder: Recorder
 ) -> None:
     """F-DUR-2 with 2 app processes, whose bus is that database: kill -9 of its main process, 2 rounds; all 0."""
-    async with watched(tmp_path / "database") as (private, url):
+    layout = Layout(tmp_path / "database")
+    async with watched(layout.root) as (private, url):
         servers = [Served(tmp_path / name, database_url=url) for name in ("one", "two")]
         async with serving(*servers):
             load = Load(await community(url), [served.port for served in servers], recorder, dice, 0.05)
@@ -76,7 +81,7 @@ async def test_readers_of_two_processes_miss_nothing_when_their_database_is_kill
                     dead = private.pid
                     assert dead is not None
                     os.kill(dead, signal.SIGKILL)
-                    while private.pid == dead:
+                    while private.pid == dead or says_ready(layout.pid_file) != private.pid:
                         await asyncio.sleep(0.02)
                     await asyncio.sleep(1.5)
 
