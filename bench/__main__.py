@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import direct_messages, footprint
+from bench import direct_messages, footprint, people
 from bench.options import Options
 from bench.report import Report, show, write
 from bench.servers import ROOT
@@ -19,6 +19,7 @@ from bench.servers import ROOT
 SCENARIOS: dict[str, Callable[[Options], Awaitable[Report]]] = {
     "footprint": footprint.run,
     "direct-messages": direct_messages.run,
+    "people": people.run,
 }
 LONGEST_SECONDS = 1800
 """No scenario may last longer, whatever it was told."""

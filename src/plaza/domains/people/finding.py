@@ -1,8 +1,8 @@
 """How people are found: text folded so that case, accents and width do not matter, and cut into pieces to look up.
 
-No extension of PostgreSQL is needed, and no script is treated differently: every run of one, two and three characters
-of a word is a key of the index. Each key is a digest that the organisation goes into, so that a search costs what its
-own organisation is large, whoever else lives on the server.
+No extension of PostgreSQL is needed, and no script is treated differently: every run of one to four characters of a
+word is a key of the index. Each key is a digest that the organisation goes into, so that a search costs what its own
+organisation is large, whoever else lives on the server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-LONGEST_PIECE = 3
+LONGEST_PIECE = 4
 _DROPPED = frozenset({"Mn", "Me", "Cf", "Cc"})
 """Accents and other marks, joiners and directions, controls."""
 _LETTERS = str.maketrans(
