@@ -149,6 +149,12 @@ async def test_a_change_for_another_version_is_refused(world: World, prefix: str
     stale = {"company": "Three", "version": version}
     assert await alice.refused("PUT", "people/me", stale) == (409, "person.version")
     assert (await alice.get("people/me"))["company"] == "Two"
+    for named in ('"99"', f'"{version}"', "nonsense"):
+        refusal = await alice.refused("PUT", "people/me", {"company": "Three"}, headers={"if-match": named})
+        assert refusal == (409, "person.version"), named
+    for named in (f'"1", W/"{version + 1}"', "*", str(version + 3)):
+        await alice.put("people/me", {"company": "Four"}, headers={"if-match": named})
+    assert (await alice.get("people/me"))["version"] == version + 4
 
 
 async def test_changes_at_one_moment_are_all_kept_and_of_one_version_one_is(world: World) -> None:

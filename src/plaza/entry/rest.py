@@ -111,6 +111,7 @@ class Rest:
         raw = await request.body() if route.writes else b""
         sent = decoding.body(shape.body, raw, request.header("content-type"))
         ctx = self._context(org, person, request_id=request.id, address=request.address)
+        ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
         key = request.only("idempotency-key") if route.writes and route.auth == "member" else None
         if key is not None:

@@ -69,6 +69,8 @@ class Context:
     """The socket that this came from, so that its own echo can leave it out."""
     address: str = ""
     """The network address of the client, for limits; never stored."""
+    if_match: str | None = None
+    """The header `If-Match` of a write: the version that the client means to change."""
 
     @property
     def me(self) -> Principal:

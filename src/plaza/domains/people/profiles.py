@@ -43,17 +43,23 @@ async def me(ctx: Context) -> Profile:
 async def change_me(ctx: Context, changes: ProfileChanges) -> Profile:
     """Change your profile and preferences: what is left out stays, null clears.
 
-    With `version` the change is made only where the profile is still at that version.
+    With `version`, or the header `If-Match`, the change is made only where the profile is still at that version.
     """
     for _ in range(MOST_TRIES):
         before = await me(ctx)
-        if changes.version is not UNSET and changes.version != before.version:
+        if changes.version not in (UNSET, before.version) or not _meant(ctx.if_match, before.version):
             raise ProfileChanged
         after = _tidied(_merged(before, changes))
         changed = await ctx.db.maybe(queries.CHANGE, **_columns(ctx, after))
         if changed is not None:
             return changed
     raise ProfileChanged
+
+
+def _meant(if_match: str | None, version: int) -> bool:
+    """Whether `If-Match` names the version: `3`, `"3"`, several of them, or `*` for any."""
+    named = [tag.strip().removeprefix("W/").strip('"') for tag in (if_match or "*").split(",")]
+    return "*" in named or str(version) in named
 
 
 def _merged(record: R, changes: Body) -> R:
