@@ -30,21 +30,6 @@ insert into person select n, 'Person ' || n from generate_series(1, 50) n;
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module", params=["machine", "wheel"])
-def source(request: pytest.FixtureRequest) -> Source:
-    wanted: Source = request.param
-    try:
-        find_binaries(wanted)
-    except NoSuchBinaries as missing:
-        pytest.skip(str(missing))
-    return wanted
-
-
-@pytest.fixture(scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory, source: Source) -> AsyncIterator[str]:
     async with PrivatePostgres(tmp_path_factory.mktemp("server") / "data", source) as started:
         yield started.url

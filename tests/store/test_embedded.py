@@ -27,35 +27,6 @@ from plaza.store.trouble import Trouble
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module", params=["machine", "wheel"])
-def source(request: pytest.FixtureRequest) -> Source:
-    wanted: Source = request.param
-    try:
-        find_binaries(wanted)
-    except NoSuchBinaries as missing:
-        pytest.skip(str(missing))
-    return wanted
-
-
-@pytest.fixture(scope="module")
-async def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = tmp_path_factory.mktemp("made") / "data"
-    async with PrivatePostgres(data):
-        return data
-
-
-@pytest.fixture
-def data(made: Path, tmp_path: Path) -> Path:
-    """A folder that has been served before: a copy, as if a backup of the disk had been put back."""
-    shutil.copytree(made, tmp_path / "data")
-    return tmp_path / "data"
-
-
 async def ask(url: str, *statements: str) -> object:
     connection = await asyncpg.connect(url)
     try:

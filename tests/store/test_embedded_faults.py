@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from plaza.store import embedded_processes as processes
-from plaza.store.binaries import NoSuchBinaries, Source, find_binaries
+from plaza.store.binaries import Source
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.embedded_folder import Layout
 from plaza.store.privilege import environment, runner_for
@@ -41,35 +41,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module", params=["machine", "wheel"])
-def source(request: pytest.FixtureRequest) -> Source:
-    wanted: Source = request.param
-    try:
-        find_binaries(wanted)
-    except NoSuchBinaries as missing:
-        pytest.skip(str(missing))
-    return wanted
-
-
-@pytest.fixture(scope="module")
-async def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = tmp_path_factory.mktemp("made") / "data"
-    async with PrivatePostgres(data):
-        return data
-
-
-@pytest.fixture
-def data(made: Path, tmp_path: Path) -> Path:
-    """A folder that has been served before: a copy, as if a backup of the disk had been put back."""
-    shutil.copytree(made, tmp_path / "data")
-    return tmp_path / "data"
 
 
 async def until(true: Callable[[], object], seconds: float = 20) -> None:

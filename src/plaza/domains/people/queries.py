@@ -38,9 +38,6 @@ BY_SUBJECT = Statement(
     f"select {ROW}, false from person p where p.org = :org and p.subject = :subject",
     hot=True,
 )
-BY_ID = Statement(
-    "people.by_id", PersonRow, f"select {ROW}, false from person p where p.org = :org and p.id = :id", hot=True
-)
 ARRIVE = Statement(
     "people.arrive",
     PersonRow,
