@@ -8,6 +8,7 @@ import os
 from types import TracebackType
 from typing import Any
 
+import aiohttp
 import httpx2
 import socketio
 
@@ -179,7 +180,9 @@ class Socket:
     def __init__(self, person: Person) -> None:
         self.person = person
         self.heard: list[tuple[str, Any]] = []
-        self.client = socketio.AsyncClient(reconnection=False)
+        # Of our own, because the client forgets to close its session when the server closes first.
+        self._http = aiohttp.ClientSession()
+        self.client = socketio.AsyncClient(reconnection=False, http_session=self._http)
         self.client.on("*", self._hear, namespace=NAMESPACE)
         self._news = asyncio.Event()
         self.closed = asyncio.Event()
@@ -234,3 +237,4 @@ class Socket:
     async def close(self) -> None:
         """Leaves."""
         await self.client.disconnect()
+        await self._http.close()

@@ -67,8 +67,7 @@ async def test_the_javascript_client_works_over(
 async def test_the_python_client_works_over(
     transports: str, serve: Serve, open_and_closed: dict[str, Any], recorder: Recorder, soon: Any
 ) -> None:
-    async with serve(open_and_closed) as live:
-        http = aiohttp.ClientSession()
+    async with serve(open_and_closed) as live, aiohttp.ClientSession() as http:
         client = socketio.AsyncClient(reconnection=False, http_session=http)
         heard: list[Any] = []
         client.on("echo", heard.append)
@@ -82,7 +81,6 @@ async def test_the_python_client_works_over(
         await soon(lambda: not client.connected)
         await soon(lambda: recorder.reasons == ["so_long"])
         await client.shutdown()
-        await http.close()
 
 
 async def test_the_javascript_client_reads_why_and_comes_again(
