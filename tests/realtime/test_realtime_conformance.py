@@ -124,10 +124,9 @@ async def test_polling_refuses_an_invalid_packet_and_closes(engine: Echoed) -> N
 
 async def test_two_polls_at_once_close_the_session(engine: Echoed) -> None:
     query = await engine.open()
-    first = asyncio.create_task(engine.get(query))
-    await asyncio.sleep(0.02)
-    assert (await engine.get(query))[0] == 400
-    assert await first == (200, "1")
+    answers = sorted(await asyncio.gather(engine.get(query), engine.get(query)))
+    assert answers[0] == (200, "1")
+    assert answers[1][0] == 400
     assert (await engine.get(query))[0] == 400
 
 
@@ -213,6 +212,17 @@ async def test_after_an_upgrade_other_requests_of_the_session_are_refused(engine
         await engine.socket(query.replace("polling", "websocket"))
     await websocket.send_str("4hello")
     assert await text(websocket) == "4hello"
+
+
+async def test_an_upgrade_that_waits_for_nothing_counts_at_once(either: Echoed) -> None:
+    query = await either.open()
+    websocket = await either.socket(query.replace("polling", "websocket"))
+    await websocket.send_str("2probe")
+    await websocket.send_str("5")
+    assert (await either.get(query))[0] == 400
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await either.socket(query.replace("polling", "websocket"))
+    assert await text(websocket) == "3probe"
 
 
 @pytest.mark.parametrize(
