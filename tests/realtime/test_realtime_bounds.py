@@ -127,12 +127,12 @@ async def test_a_large_room_is_written_in_slices_and_a_direct_message_does_not_w
     log: list[str] = []
     room = [Outlet(str(n), log) for n in range(6)]
     outbox = Outbox(2, 100)
-    outbox.many(room, b"a")
-    outbox.many(room, b"b")
+    outbox.many(room, [b"a"])
+    outbox.many(room, [b"b"])
     outbox.one(room[5], b"c")
     await asyncio.sleep(0)
     assert log == ["5:abc", "0:ab", "1:ab"]
-    outbox.many(room[:2], b"d")
+    outbox.many(room[:2], [b"d"])
     await asyncio.sleep(0)
     assert log[3:] == ["0:d", "1:d", "2:ab", "3:ab"]
     await asyncio.sleep(0)

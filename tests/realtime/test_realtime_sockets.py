@@ -60,8 +60,8 @@ async def test_a_frame_that_came_from_another_process_is_sent_as_it_is(
         await client.join()
         await client.join("/chat")
         frame = Frame(live.server.encode("news", {"at": 1}).body)
-        live.server.send("/", None, frame)
-        live.server.send("/chat", None, frame)
+        live.server.send("/", None, [frame])
+        live.server.send("/chat", None, [frame])
         assert await client.next() == '42["news",{"at":1}]'
         assert await client.next() == '42/chat,["news",{"at":1}]'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.world import World
 
 
@@ -17,6 +19,21 @@ async def test_only_the_first_and_the_last_socket_of_a_person_are_announced(worl
     assert watcher.all("userOffline") == []
     await laptop.close()
     assert await watcher.hears("userOffline") == {"email": bob.email}
+
+
+async def test_who_comes_with_many_is_announced_to_each_who_may_know_and_to_nobody_else(world: World) -> None:
+    watcher, late, *crowd = await world.north.people("watcher", "late", *(f"p{number}" for number in range(8)))
+    await crowd[0].post("blocks", {"targetId": crowd[1].email}, status=201)
+    watching = await watcher.socket()
+    sockets = await asyncio.gather(*(person.socket() for person in crowd))
+    await late.socket()
+    everybody = [person.email for person in (*crowd, late)]
+    await watching.hears("userOnline", len(everybody))
+    assert sorted(one["email"] for one in watching.all("userOnline")) == sorted(everybody)
+    for socket, unknown in zip(sockets, [crowd[:2], crowd[:2], *([one] for one in crowd[2:])], strict=True):
+        while late.email not in (heard := [one["email"] for one in socket.all("userOnline")]):
+            await socket.hears("userOnline", len(heard) + 1)
+        assert not {person.email for person in unknown} & set(heard)
 
 
 async def test_who_is_online_is_told_by_callback_and_by_rest(world: World, prefix: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from plaza.entry import decoding, limits
+from plaza.entry.announcements import Announcements
 from plaza.entry.answers import error_body, refused
 from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer
 from plaza.entry.circular import Emit, org_room, person_room, socket_room
@@ -84,6 +85,7 @@ class Gateway:
         self._context = context
         self._limits = allow
         self._meter = meter
+        self._announcements = Announcements(self._announce, self._here)
         self.server: Server
         self.arrived: Present
         self.left: Gone
@@ -125,7 +127,7 @@ class Gateway:
         principal = remembered.principal
         if not principal.id:
             raise Unverified
-        if len(self.server.sockets(NAMESPACE, person_room(org.id, principal.id))) >= MOST_SOCKETS:
+        if self._here(person_room(org.id, principal.id)) >= MOST_SOCKETS:
             raise TooManySockets
         return Session(org.slug, org, token, principal, remembered.expires)
 
@@ -203,12 +205,21 @@ class Gateway:
 
     def emit(self, word: Emit) -> None:
         """Says something to the sockets of this process."""
-        for body in word.bodies:
-            self.server.send(NAMESPACE, word.room, Frame(bytes(body)), word.but, word.volatile)
+        if word.volatile and word.room == org_room(word.org):
+            self._announcements.take(word)
+        else:
+            frames = [Frame(bytes(body)) for body in word.bodies]
+            self.server.send(NAMESPACE, word.room, frames, word.but, word.volatile)
+
+    def _announce(self, room: str, frames: Sequence[Frame], but: Iterable[str]) -> None:
+        self.server.send(NAMESPACE, room, frames, but, volatile=True)
+
+    def _here(self, room: str) -> int:
+        return self.server.count(NAMESPACE, room)
 
     def anybody(self, org: int) -> bool:
         """Whether somebody of an organisation is here."""
-        return bool(self.server.sockets(NAMESPACE, org_room(org)))
+        return self._here(org_room(org)) > 0
 
     def people(self, org: int) -> set[int]:
         """Those of an organisation who are here."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 
@@ -43,7 +43,7 @@ class Outbox:
 
     def one(self, outlet: Outlet, frame: bytes, volatile: bool = False) -> None:
         """Queue a frame for one outlet."""
-        if self._held(outlet, frame, volatile):
+        if self._held(outlet, (frame,), volatile):
             return
         outlet.queue.append(frame)
         if not outlet.urgent:
@@ -51,29 +51,34 @@ class Outbox:
             self._direct.append(outlet)
             self._wake()
 
-    def many(self, addressees: Collection[Addressee], frame: bytes, volatile: bool = False) -> None:
-        """Queue one frame for all of them; the cost of a delivery is this loop's body and a share of one write."""
-        most, direct, bulk = self._most, self._direct, self._bulk
+    def many(self, addressees: Collection[Addressee], frames: Sequence[bytes], volatile: bool = False) -> None:
+        """Queue frames for all of them; the cost of a delivery is this loop's body and a share of one write."""
+        most, direct, bulk = self._room(volatile) - len(frames), self._direct, self._bulk
         large = len(addressees) > self._slice
         for addressee in addressees:
             outlet = addressee.outlet
             queue = outlet.queue
-            if (outlet.blocked or len(queue) >= most) and self._held(outlet, frame, volatile):
+            if (outlet.blocked or len(queue) > most) and self._held(outlet, frames, volatile):
                 continue
             if not large and not outlet.urgent:
                 outlet.urgent = True
                 direct.append(outlet)
             elif large and not queue:
                 bulk.append(outlet)
-            queue.append(frame)
+            queue += frames
         self._wake()
 
-    def _held(self, outlet: Outlet, frame: bytes, volatile: bool) -> bool:
-        if len(outlet.queue) >= self._most:
+    def _held(self, outlet: Outlet, frames: Sequence[bytes], volatile: bool) -> bool:
+        if len(outlet.queue) + len(frames) > self._room(volatile):
             outlet.flush()  # many events in one tick are no sign of a slow client
         if outlet.blocked:
-            outlet.hold(frame, volatile)
+            for frame in frames:
+                outlet.hold(frame, volatile)
         return outlet.blocked
+
+    def _room(self, volatile: bool) -> int:
+        """What may be queued: volatile events that are written and then not taken leave half of it to the others."""
+        return self._most // 2 if volatile else self._most
 
     def _wake(self) -> None:
         if not self._scheduled:

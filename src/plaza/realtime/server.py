@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from plaza.realtime import socketio
@@ -79,19 +79,23 @@ class Server:
         volatile: bool = False,
     ) -> None:
         """Send an event to the sockets of a room (None: of the namespace) that are in none of the rooms in `but`."""
-        self.send(namespace, room, self.encode(event, *args), but, volatile)
+        self.send(namespace, room, (self.encode(event, *args),), but, volatile)
 
     def send(
-        self, namespace: str, room: str | None, frame: Frame, but: Iterable[str] = (), volatile: bool = False
+        self, namespace: str, room: str | None, frames: Sequence[Frame], but: Iterable[str] = (), volatile: bool = False
     ) -> None:
-        """The same with an event that is encoded already."""
+        """The same with events that are encoded already, one behind the other."""
         members = self.places[namespace].rooms.members(room, but)
         if members:
-            self.engine.outbox.many(members, frame.wire(namespace), volatile)
+            self.engine.outbox.many(members, [frame.wire(namespace) for frame in frames], volatile)
 
     def sockets(self, namespace: str, room: str | None = None) -> Collection[Socket]:
         """The sockets in a room, or in the namespace, at this moment."""
         return tuple(self.places[namespace].rooms.members(room))
+
+    def count(self, namespace: str, room: str | None = None) -> int:
+        """How many they are."""
+        return len(self.places[namespace].rooms.members(room))
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A client's work, waited for when the server closes."""
