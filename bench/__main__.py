@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import direct_messages, footprint, people
+from bench import direct_messages, footprint, idle, live, people
 from bench.options import Options
 from bench.report import Report, show, write
 from bench.servers import ROOT
@@ -20,9 +20,13 @@ SCENARIOS: dict[str, Callable[[Options], Awaitable[Report]]] = {
     "footprint": footprint.run,
     "direct-messages": direct_messages.run,
     "people": people.run,
+    "live": live.run,
+    "idle": idle.run,
 }
 LONGEST_SECONDS = 1800
 """No scenario may last longer, whatever it was told."""
+_WIDTH = 140
+"""Columns where no terminal says how many there are."""
 
 
 def main() -> None:
@@ -37,6 +41,11 @@ def main() -> None:
     parser.add_argument("--senders", type=int, nargs="+", default=default.senders, help="at once (1 16 64)")
     parser.add_argument("--starts", type=int, default=default.starts, help="of the footprint (%(default)s)")
     parser.add_argument(
+        "--sockets", type=int, nargs="+", default=default.sockets, help="in the room of live (100 1000 5000)"
+    )
+    parser.add_argument("--lives", type=int, default=default.lives, help="of each side's doors in live (%(default)s)")
+    parser.add_argument("--idle", type=float, default=default.idle, help="seconds of the idle sockets (%(default)s)")
+    parser.add_argument(
         "--postgres", choices=("server", "load", "free"), default=default.postgres, help="its core (%(default)s)"
     )
     parser.add_argument("--node", help="the Node that runs the peer (the machine's)")
@@ -46,11 +55,11 @@ def main() -> None:
     names, dry = given.pop("scenario") or list(SCENARIOS), given.pop("dry")
     if unknown := [name for name in names if name not in SCENARIOS]:
         parser.error(f"no scenario is called {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
-    options = Options(**given | {"senders": tuple(given["senders"])})
+    options = Options(**given | {name: tuple(given[name]) for name in ("senders", "sockets")})
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in names:
             report = runner.run(asyncio.wait_for(_run(name, options), LONGEST_SECONDS))
-            show(report, Console())
+            show(report, Console(width=None if sys.stdout.isatty() else _WIDTH))
             if not dry:
                 print(f"written: {write(report).relative_to(ROOT)}", file=sys.stderr)
 

@@ -33,7 +33,7 @@ async def run(options: Options) -> Report:
             missing = {load.side.name: load.missing for load in loads if load.missing}
             for load in loads:
                 load.leave()
-            described = await machine.described(options, folder, one, other)
+            described = await machine.described(options, folder, one, other, packages=("socket.io", "ws", "pg"))
             return _report(options, rounds, stored, missing, described)
 
 

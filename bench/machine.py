@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -49,8 +49,8 @@ def warning(share: float) -> list[str]:
     return [f"Other work ran meanwhile: up to {share:.0%} of a core. Measure again."] if share > 0.1 else []
 
 
-async def described(options: Options, data: Path, *sides: Side) -> dict[str, Any]:
-    """Processor, memory, disk, and the versions of what took part."""
+async def described(options: Options, data: Path, *sides: Side, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Processor, memory, disk, and the versions of what took part, the peers' packages among it."""
     found: dict[str, Any] = {
         "processor": f"{_field('/proc/cpuinfo', 'model name')}, {len(cores())} cores",
         "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 1024**2:.0f} GiB",
@@ -60,8 +60,8 @@ async def described(options: Options, data: Path, *sides: Side) -> dict[str, Any
         "Plaza": _revision(),
         "Python": f"{platform.python_version()} (uvloop {version('uvloop')}, asyncpg {version('asyncpg')})",
     }
-    if len(sides) > 1:
-        found["Node"] = f"{node_version(node(options))} ({_packages()})"
+    if packages:
+        found["Node"] = f"{node_version(node(options))} ({_versions(packages)})"
     for side in sides:
         (row,) = await side.ask("show server_version")
         found["PostgreSQL"] = row[0].split()[0]
@@ -101,6 +101,6 @@ def _revision() -> str:
     return f"{version('plaza')}, commit {git('rev-parse', '--short', 'HEAD') or 'unknown'}{changed}"
 
 
-def _packages() -> str:
+def _versions(packages: Sequence[str]) -> str:
     lock = json.loads((PEER / "package-lock.json").read_text())["packages"]
-    return ", ".join(f"{name} {lock[f'node_modules/{name}']['version']}" for name in ("socket.io", "ws", "pg"))
+    return ", ".join(f"{name} {lock[f'node_modules/{name}']['version']}" for name in packages)

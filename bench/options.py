@@ -24,12 +24,23 @@ class Options:
     senders: tuple[int, ...] = (1, 16, 64)
     starts: int = 5
     """How often a server is started for the footprint."""
+    sockets: tuple[int, ...] = (100, 1_000, 5_000)
+    """In the room, for live delivery; the most of them come in and stay."""
+    lives: int = 3
+    """How often each side is started for connects and memory."""
+    idle: float = 300.0
+    """For how long the idle sockets stay."""
     postgres: PostgresCore = "server"
     node: str | None = None
     """The Node that runs the peer; None for the one of the machine, as `tools/npm` chooses."""
     folder: Path | None = None
     """Where data folders are made; None for the system's folder for temporary files. Not in memory: commits would
     cost nothing."""
+
+    @property
+    def middle(self) -> int:
+        """Members of the room in which everything is measured: 1,000, or the most where that is no size."""
+        return 1_000 if 1_000 in self.sockets else max(self.sockets)
 
     @property
     def server_core(self) -> int:

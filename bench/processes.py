@@ -23,6 +23,7 @@ class Memory:
     pss: int
     pss_file: int
     rss_file: int
+    rss: int
 
 
 @contextlib.contextmanager
@@ -98,6 +99,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total * _TICK
 
 
+def run_seconds(pids: Iterable[int]) -> float:
+    """The time that the threads of processes have had, to the nanosecond; what ended is not in it."""
+    total = 0
+    for pid in pids:
+        for thread in (_PROC / str(pid) / "task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(thread.read_text().split()[0])
+    return total / 1e9
+
+
 def busy_seconds() -> float:
     """The time that all cores together have worked since the machine started, for whomever."""
     user, nice, system, _idle, _wait, irq, softirq, steal = (
@@ -114,7 +125,7 @@ def memory(pid: int) -> Memory:
         sizes[name] = int(size.split()[0]) * 1024
     # Of files, the kernel gives the proportional part only; resident is what is left of the whole.
     rss_file = int((_PROC / str(pid) / "statm").read_text().split()[2]) * os.sysconf("SC_PAGE_SIZE")
-    return Memory(sizes["Pss"], sizes["Pss_File"], rss_file)
+    return Memory(sizes["Pss"], sizes["Pss_File"], rss_file, sizes["Rss"])
 
 
 def _stat(pid: int) -> list[str]:
