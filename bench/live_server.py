@@ -79,7 +79,7 @@ class Chat:
         """Somebody says something to the room."""
         words = msgspec.convert(args[0], Words)
         frame = Server.encode("said", Said(socket.data, words.at, words.text))
-        self.server.send(NAMESPACE, org_room(ORG.id), frame)
+        self.server.send(NAMESPACE, org_room(ORG.id), [frame])
         if self._bus is not None:
             word = Emit(ORG.id, org_room(ORG.id), [msgspec.Raw(frame.body)])
             self._bus.publish(channel(ORG.id), msgspec.json.encode(word))
@@ -92,8 +92,7 @@ class Chat:
         """What another process said."""
         word = understand(message)
         assert isinstance(word, Emit)
-        for body in word.bodies:
-            self.server.send(NAMESPACE, word.room, Frame(bytes(body)), word.but)
+        self.server.send(NAMESPACE, word.room, [Frame(bytes(body)) for body in word.bodies], word.but)
 
 
 async def _organisation(slug: str) -> Organisation:
