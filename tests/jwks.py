@@ -30,6 +30,10 @@ class KeyServer:
         """Adds a public key."""
         self._keys.append(_WRITERS[algorithm].to_jwk(key, as_dict=True) | {"kid": kid, "alg": algorithm, "use": "sig"})
 
+    def withdraw(self, kid: str) -> None:
+        """Takes a key out of the set."""
+        self._keys = [key for key in self._keys if key["kid"] != kid]
+
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.asked += 1

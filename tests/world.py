@@ -15,6 +15,7 @@ import socketio
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
 from plaza.domains.organisations.queries import KeyRow
+from plaza.entry.circular import Forget
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Organisation
 from plaza.store.postgres import Postgres
@@ -102,7 +103,7 @@ class Tenant:
         """Changes settings, and lets the server see them."""
         self.org = await organisations.settle(self.world.store, self.org, settings)
         plaza = self.world.server.plaza
-        plaza.authenticator.forget(self.org.id)
+        plaza.authenticator.forget(Forget(self.org.id))
 
 
 class Person:

@@ -40,7 +40,7 @@ class Admission:
             return await accounts.resume(self._store, org, claims, now), claims.expires
         coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
         person = await people.arrive(self._store, org, coming, now=now, new_id=self._new_id)
-        return Principal(person.id, person.email, claims.role), claims.expires
+        return Principal(person.id, person.email, claims.role, key=claims.key), claims.expires
 
     async def suspended(self, known: Collection[OfOrg]) -> list[OfOrg]:
         """Those of some people who have been suspended."""
@@ -48,6 +48,17 @@ class Admission:
             people_queries.SUSPENDED, orgs=[org for org, _ in known], ids=[person for _, person in known]
         )
         return [(row.org, row.person) for row in rows]
+
+    async def retired(self, known: Collection[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Those of some (organisation, name of a key) that sign nothing any more, or are published no longer."""
+        hold: set[tuple[int, str]] = set()
+        for key in await organisations.held_keys(self._store, {org for org, _ in known}):
+            if key.jwks_url is None:
+                hold.add((key.org, key.kid))
+            else:
+                signers = await self._key_sets.fetch(key.jwks_url)
+                hold |= {(key.org, tokens.published(key.kid, signer)) for signer in signers}
+        return sorted(set(known) - hold)
 
     async def over(self, known: Collection[OfOrg]) -> list[OfOrg]:
         """Those of some sessions that have ended."""

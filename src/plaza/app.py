@@ -17,11 +17,11 @@ from plaza.adapters.postgres_bus import PostgresBus
 from plaza.adapters.redis_bus import RedisBus
 from plaza.adapters.smtp import Smtp
 from plaza.admission import Admission
-from plaza.domains.accounts import MailPosted, SessionEnded
+from plaza.domains.accounts import MailPosted
 from plaza.domains.accounts.jobs import Postman
 from plaza.domains.accounts.letters import SITE
 from plaza.domains.accounts.mail import newest
-from plaza.domains.people import AddressChanged, PersonSuspended, PersonUnlisted
+from plaza.domains.people import AddressChanged, PersonUnlisted
 from plaza.domains.people.jobs import Lister
 from plaza.domains.presence import queries as presence_queries
 from plaza.domains.presence.queries import Change
@@ -52,7 +52,7 @@ from plaza.settings import LOOPBACK, Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
-from plaza.upkeep import Upkeep, keep
+from plaza.upkeep import Upkeep, endings, keep
 
 log = structlog.get_logger("plaza.app")
 REPLAYED_AT_ONCE = 64
@@ -186,8 +186,7 @@ class Plaza:
         """Every fact with those who hear it."""
         heard = catalogue.listeners(self.new_id)
         heard[MailPosted] = [self.postman.posted]
-        heard[SessionEnded] = [self._session_ended]
-        heard[PersonSuspended] = [self._person_suspended]
+        heard |= endings(self.switchboard)
         heard[PersonUnlisted] = [self._person_unlisted]
         heard[AddressChanged] = [self._address_changed]
         return Facts(catalogue.LIVES, heard)
@@ -293,20 +292,6 @@ class Plaza:
             if number % REPLAYED_AT_ONCE == 0:
                 await socket.drain()
         return Replayed(True, False, len(missed.events), str(missed.cursor), missed.more)
-
-    # What must not be lost with the process that did it.
-
-    async def _session_ended(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
-        """For a process that ended before it could say so itself."""
-        for item in announced:
-            self.switchboard.forget(item.org, session=item.fact.session)
-        return ()
-
-    async def _person_suspended(self, _db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
-        """By a command, which is a process of its own."""
-        for item in announced:
-            self.switchboard.forget(item.org, person=item.fact.person)
-        return ()
 
     async def _person_unlisted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         return await self.tracker.unlisted(db, announced)

@@ -1,4 +1,4 @@
-"""Upkeep: what goes on by itself in every process."""
+"""Upkeep: what goes on by itself in every process, and what ends rights whoever was told of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import Any
 import structlog
 
 from plaza.admission import Admission
+from plaza.domains.accounts import SessionEnded
+from plaza.domains.organisations import KeyRetired
+from plaza.domains.people import PersonSuspended
 from plaza.entry.auth import Authenticator
 from plaza.entry.gateway import Gateway
 from plaza.entry.switchboard import Switchboard
 from plaza.kernel.clock import Clock
+from plaza.kernel.context import Principal
 from plaza.kernel.errors import Unavailable
+from plaza.kernel.outbox import Announced, Fact, Listener
+from plaza.kernel.sql import Database
 from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
 from plaza.store.statistics import refresh
@@ -66,21 +72,49 @@ class Upkeep:
 
         return (
             _every(SWEEP_SECONDS, self.sweep),
+            _every(SWEEP_SECONDS, self.sweep_keys),
             _every(EXPIRE_SECONDS, expire),
             _every(STATISTICS_SECONDS, self.refresh_statistics),
         )
 
     async def sweep(self) -> None:
         """Asks the store who of the people here may not be here any more."""
-        for org, person in await self._admission.suspended(self._authenticator.people()):
+        known = self._known()
+        people = {(org, principal.id) for org, principal in known if principal.id}
+        for org, person in await self._admission.suspended(people):
             self._switchboard.forget(org, person=person)
-        for org, session in await self._admission.over(self._authenticator.sessions()):
+        sessions = {(org, principal.session) for org, principal in known if principal.session is not None}
+        for org, session in await self._admission.over(sessions):
             self._switchboard.forget(org, session=session)
+
+    async def sweep_keys(self) -> None:
+        """Asks which of the keys that the tokens here stand on hold no longer; apart, for signers may be slow."""
+        keys = {(org, principal.key) for org, principal in self._known()}
+        for org, key in await self._admission.retired(keys):
+            self._switchboard.forget(org, key=key)
+
+    def _known(self) -> list[tuple[int, Principal]]:
+        """Whose tokens are remembered here, and whose sockets are open: the one may outlast the other."""
+        return [*self._authenticator.known(), *self._gateway.known()]
 
     async def refresh_statistics(self) -> None:
         """Once for the whole server: by the process that leads the relay."""
         if self._relay.leads:
             await refresh(self._store)
+
+
+def endings(switchboard: Switchboard) -> dict[type[Fact], list[Listener]]:
+    """What ends rights, said by the relay: for commands, and for processes that ended before they could say it."""
+
+    def ends(whose: str) -> Listener:
+        async def forget(_db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+            for item in announced:
+                switchboard.forget(item.org, **{whose: getattr(item.fact, whose)})
+            return ()
+
+        return forget
+
+    return {SessionEnded: [ends("session")], PersonSuspended: [ends("person")], KeyRetired: [ends("key")]}
 
 
 def _every(seconds: float, work: Work) -> Work:

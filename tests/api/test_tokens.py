@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from plaza.adapters import jwks
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations.tokens import LONGEST_SECONDS
 from plaza.kernel.clock import system_clock
@@ -178,7 +180,7 @@ async def test_a_retired_key_is_refused_and_the_new_one_accepted(world: World) -
     old = signed(world.north, claims(world.north))
     assert await verdict(world.north, old) == (200, "")
     await organisations.rotate_key(world.store, world.north.org, system_clock())
-    world.server.loop.call_soon_threadsafe(world.server.plaza.authenticator.forget, world.north.org.id)
+    await world.server_idle()
     (fresh,) = await organisations.keys(world.store, world.north.org)
     token = signed(world.north, claims(world.north), key=fresh.secret, headers={"kid": fresh.kid})
     assert await verdict(world.north, token) == (200, "")
@@ -214,6 +216,29 @@ async def test_keys_that_a_signer_publishes_verify_its_tokens(
         401,
         "auth.invalid_token",
     )
+
+
+async def test_what_a_published_key_signed_ends_with_the_key_and_with_the_trust_in_its_set(
+    world: World, key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0.1)
+    await organisations.trust_key_set(world.store, world.north.org, key_server.url, system_clock())
+    sockets = {}
+    for name in ("alice", "bob"):
+        private = ed25519.Ed25519PrivateKey.generate()
+        key_server.publish("EdDSA", f"key-of-{name}", private.public_key())
+        person = world.north.person(name)
+        said = claims(world.north, sub=name, email=person.email)
+        person.token = jwt.encode(said, private, algorithm="EdDSA", headers={"kid": f"key-of-{name}"})
+        await asyncio.sleep(0.1)
+        sockets[name] = await (await person.arrive()).socket()
+    key_server.withdraw("key-of-alice")
+    await asyncio.wait_for(sockets["alice"].closed.wait(), 10)
+    assert await sockets["alice"].person.refused("GET", "people/me") == (401, "auth.invalid_token")
+    assert sockets["bob"].client.connected
+    await organisations.rotate_key(world.store, world.north.org, system_clock())
+    await asyncio.wait_for(sockets["bob"].closed.wait(), 2)
+    assert await sockets["bob"].person.refused("GET", "people/me") == (401, "auth.invalid_token")
 
 
 async def test_the_organisation_must_be_named_once_and_match_the_token(world: World, prefix: str) -> None:

@@ -45,6 +45,17 @@ class Community(NamedTuple):
         """Several people."""
         return [self.person(name) for name in names]
 
+    @classmethod
+    async def of(cls, database_url: str, slug: str) -> Community:
+        """One that is there, with the newest of its keys."""
+        store = Postgres(database_url, size=2)
+        await store.open()
+        try:
+            org = await organisations.find(store, slug)
+            return cls(org, (await organisations.keys(store, org))[0])
+        finally:
+            await store.close()
+
 
 async def community(database_url: str, slug: str = "faults") -> Community:
     """Makes the organisation in a store whose server has migrated it."""

@@ -52,7 +52,9 @@ class Death(NamedTuple):
 class Served:
     """One `plaza serve`, on the same port whenever it runs; with a private PostgreSQL unless a database is named."""
 
-    def __init__(self, folder: Path, *, database_url: str | None = None, workers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str | None = None, workers: int = 1, bus_url: str | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -61,6 +63,7 @@ class Served:
         self._layout = Layout(folder / "data")
         self._database_url = database_url
         self._workers = workers
+        self._bus = {"PLAZA_BUS_URL": bus_url} if bus_url else {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -120,7 +123,7 @@ class Served:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env={**os.environ, "PLAZA_RATE_LIMITS": "off"},
+                env={**os.environ, **self._bus, "PLAZA_RATE_LIMITS": "off"},
             )
 
     async def ready(self) -> float:
@@ -209,10 +212,11 @@ def queued(pid: int) -> float:
 def free_port() -> int:
     """A port that nobody listens on, below those that the kernel gives to clients.
 
-    A client that keeps knocking at a dead server's port could otherwise be given that very port, and meet itself.
+    A client that keeps knocking at a dead server's port could otherwise be given that very port, and meet itself. By
+    the system's chance: two tests at once must not try the same ports in the same order.
     """
     while True:
-        port = random.randrange(15_000, 30_000)
+        port = random.SystemRandom().randrange(15_000, 30_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

@@ -11,19 +11,20 @@ import msgspec
 
 from plaza.cli.common import run, say, settings, show, store, stored
 from plaza.domains import accounts
+from plaza.domains.organisations import KeyRetired, tokens
 from plaza.domains.organisations import service as organisations
-from plaza.domains.organisations import tokens
 from plaza.domains.organisations.service import NoSuchOrganisation
-from plaza.domains.people import queries as people_queries
+from plaza.domains.people import AddressChanged, PersonSuspended
 from plaza.domains.people import service as people
 from plaza.domains.presence import queries as presence
 from plaza.kernel import addresses
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Organisation
 from plaza.kernel.ids import Ids
+from plaza.kernel.outbox import Fact
 from plaza.settings import Settings
 from plaza.store.postgres import Postgres
-from plaza.store.relay import LOCK
+from plaza.store.relay import LOCK, UNHEEDED
 
 HEED_SECONDS = 3.0
 """How long a command waits for the server to hear of it; longer than the relay sleeps."""
@@ -137,7 +138,7 @@ async def _suspend(chosen: Settings, email: str, name: str, lift: bool) -> None:
         found = await organisations.find(db, name)
         address = addresses.address(email, "email")
         person = await people.suspend(db, found, address, system_clock(), lift=lift)
-        await _told(db, found)
+        await _told(db, found, PersonSuspended)
         click.echo(person)
 
 
@@ -159,18 +160,18 @@ async def _readdress(chosen: Settings, old: str, new: str, name: str) -> None:
         async with db.transaction() as whole:
             await accounts.readdress(whole, found, former, address)
             person = await people.readdress(whole, found, former, address, now=system_clock(), change=change)
-        await _told(db, found)
+        await _told(db, found, AddressChanged)
         click.echo(person)
 
 
-async def _told(db: Postgres, found: Organisation) -> None:
+async def _told(db: Postgres, found: Organisation, fact: type[Fact]) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(_heeded(db, found), HEED_SECONDS)
+        await asyncio.wait_for(_heeded(db, found, fact), HEED_SECONDS)
 
 
-async def _heeded(db: Postgres, found: Organisation) -> None:
+async def _heeded(db: Postgres, found: Organisation, fact: type[Fact]) -> None:
     """Waits until a server that runs has heard of it: from then on it answers as the change says."""
-    while await db.one(people_queries.UNHEEDED, org=found.id, lock=LOCK):  # noqa: ASYNC110 — no event tells
+    while await db.one(UNHEEDED, org=found.id, kind=fact.kind, lock=LOCK):  # noqa: ASYNC110 — no event tells
         await asyncio.sleep(0.02)
 
 
@@ -220,11 +221,13 @@ def key() -> None:
 @click.option("--org", "name", required=True, help="The organisation.")
 @stored
 def rotate(name: str, **flags: object) -> None:
-    """Make a new signing key and retire the others: their tokens are refused from now on."""
+    """Make a new signing key and retire the others; when this ends, their tokens are refused."""
     run(_rotate(settings(**flags), name))
 
 
 async def _rotate(chosen: Settings, name: str) -> None:
     async with store(chosen) as db:
         found = await organisations.find(db, name)
-        click.echo(await organisations.rotate_key(db, found, system_clock()))
+        kid = await organisations.rotate_key(db, found, system_clock())
+        await _told(db, found, KeyRetired)
+        click.echo(kid)

@@ -1,16 +1,18 @@
 """Who asks: the organisation of the header `orgid`, and the person of the token (contract, sections 3.4 and 3.5).
 
 A token is verified once and remembered until it expires, in a bounded cache that compares `exp` on every hit; whoever
-is suspended, signs out or changes the password is forgotten at once, here and on every other process.
+is suspended, signs out or changes the password, and whatever a retired key has signed, is forgotten at once, here and
+on every other process.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from plaza.entry.circular import Forget
 from plaza.kernel.clock import Clock
 from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
@@ -109,33 +111,18 @@ class Authenticator:
             self._tokens.popitem(last=False)
         return known
 
-    def people(self) -> set[tuple[int, int]]:
-        """(organisation, person) of every remembered token."""
-        return {(known.org, known.principal.id) for known in self._tokens.values() if known.principal.id}
+    def known(self) -> Iterator[tuple[int, Principal]]:
+        """(organisation, whose it is) of every remembered token."""
+        return ((known.org, known.principal) for known in self._tokens.values())
 
-    def sessions(self) -> set[tuple[int, int]]:
-        """(organisation, session) of every remembered token that belongs to a session."""
-        return {
-            (known.org, known.principal.session)
-            for known in self._tokens.values()
-            if known.principal.session is not None
-        }
-
-    def forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
-        """Drops the remembered tokens of a person, of a session, or of a whole organisation."""
+    def forget(self, word: Forget) -> None:
+        """Drops the remembered tokens that are meant, and what is known of the organisation."""
         self._forgotten += 1
-        gone = [key for key, known in self._tokens.items() if known.org == org and _meant(known, person, session)]
-        for key in gone:
-            del self._tokens[key]
-        if person is None and session is None:
-            for slug in [slug for slug, (_, known) in self._organisations.items() if known.id == org]:
-                del self._organisations[slug]
-
-
-def _meant(known: Remembered, person: int | None, session: int | None) -> bool:
-    if person is None and session is None:
-        return True
-    return known.principal.id == person if person is not None else known.principal.session == session
+        gone = [token for token, known in self._tokens.items() if known.org == word.org and word.means(known.principal)]
+        for token in gone:
+            del self._tokens[token]
+        for slug in [slug for slug, (_, known) in self._organisations.items() if known.id == word.org]:
+            del self._organisations[slug]
 
 
 def bearer(value: str | None) -> str | None:

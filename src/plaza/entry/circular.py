@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from plaza.kernel.context import Principal
+
 SERVER = "server"
 """The channel that every process hears."""
 
@@ -31,13 +33,23 @@ class Head(msgspec.Struct, tag="head", frozen=True, array_like=True):
 
 
 class Forget(msgspec.Struct, tag="forget", frozen=True, array_like=True):
-    """Tokens of a person, a session or an organisation that hold no longer, or say what is not so any more."""
+    """Tokens of a person, a session, a key or an organisation that hold no longer, or say what is not so any more."""
 
     org: int
     person: int | None = None
     session: int | None = None
     cut: bool = True
     """Whether the sockets that came in with them end; else they go on, and ask anew who speaks."""
+    key: str | None = None
+    """The name of a key, or of a published set of keys and with it all of them."""
+
+    def means(self, principal: Principal) -> bool:
+        """Whether somebody's token is one of them."""
+        if self.person is not None:
+            return principal.id == self.person
+        if self.session is not None:
+            return principal.session == self.session
+        return self.key is None or self.key in (principal.key, principal.key.partition("/")[0])
 
 
 class Again(msgspec.Struct, tag="again", frozen=True, array_like=True):

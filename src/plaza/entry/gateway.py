@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from plaza.entry import decoding, limits
 from plaza.entry.announcements import Announcements
 from plaza.entry.answers import error_body, refused
 from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer
-from plaza.entry.circular import Emit, org_room, person_room, socket_room
+from plaza.entry.circular import Emit, Forget, org_room, person_room, socket_room
 from plaza.entry.http import Request, Send, respond
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
@@ -190,7 +190,7 @@ class Gateway:
         remembered: Remembered = await self._authenticator.remembered(session.org, token)
         if remembered.principal.id != session.principal.id:
             raise OtherPerson
-        session.token, session.expires = token, remembered.expires
+        session.token, session.expires, session.principal = token, remembered.expires, remembered.principal
         return {"success": True}
 
     def _refuse(self, socket: Socket, event: str, refusal: Refusal) -> Sequence[object] | None:
@@ -225,12 +225,16 @@ class Gateway:
         """Those of an organisation who are here."""
         return {socket.data.principal.id for socket in self.server.sockets(NAMESPACE, org_room(org))}
 
-    def cut(self, org: int, *, person: int | None = None, session: int | None = None, reason: str = "revoked") -> None:
+    def known(self) -> Iterator[tuple[int, Principal]]:
+        """(organisation, whose it is) of every socket."""
+        return ((socket.data.org.id, socket.data.principal) for socket in self.server.sockets(NAMESPACE) if socket.data)
+
+    def cut(self, word: Forget) -> None:
         """Disconnects the sockets whose right has ended."""
-        room = org_room(org) if person is None else person_room(org, person)
+        room = org_room(word.org) if word.person is None else person_room(word.org, word.person)
         for socket in self.server.sockets(NAMESPACE, room):
-            if session is None or socket.data.principal.session == session:
-                socket.disconnect(reason)
+            if word.means(socket.data.principal):
+                socket.disconnect("revoked")
 
     def expire(self, present: float) -> None:
         """Says `token_expired` to the sockets whose token's time is over, and disconnects them."""

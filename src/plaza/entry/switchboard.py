@@ -111,9 +111,11 @@ class Switchboard:
         left_out = [person_room(org, person) for person in but]
         self._say(channel(org), Emit(org, org_room(org), _bodies(event, payload), left_out, volatile=True))
 
-    def forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
+    def forget(
+        self, org: int, *, person: int | None = None, session: int | None = None, key: str | None = None
+    ) -> None:
         """Takes back remembered tokens and cuts the sockets that came in with them."""
-        self._say(SERVER, Forget(org, person, session))
+        self._say(SERVER, Forget(org, person, session, key=key))
 
     def ask_again(self, org: int, person: int) -> None:
         """Takes back the remembered tokens of a person about whom something has changed; their sockets go on."""
@@ -142,9 +144,9 @@ class Switchboard:
             if word.begun:
                 self._missed()
         elif isinstance(word, Forget):
-            self._authenticator.forget(word.org, person=word.person, session=word.session)
+            self._authenticator.forget(word)
             if word.cut:
-                self._gateway.cut(word.org, person=word.person, session=word.session)
+                self._gateway.cut(word)
         elif isinstance(word, Again):
             self._around.again(word.seconds)
         else:

@@ -33,12 +33,15 @@ class Organisation(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who acts: a person of the organisation, the role that the token's signer gave, and the session if it has one."""
+    """Who acts: a person of the organisation, with what their token says and stands on."""
 
     id: int
     email: str | None
     role: Literal["customer", "staff", "admin"] = "customer"
+    """As the token's signer gave it."""
     session: int | None = None
+    key: str = ""
+    """The key that signed the token: our name for it, with the signer's own behind a slash where it publishes keys."""
 
 
 class Teller(Protocol):

@@ -116,6 +116,17 @@ FORGET = Statement(
     """,
     tenant=False,
 )
+UNHEEDED = Statement(
+    "relay.unheeded",
+    bool,
+    """
+    select exists (select 1 from outbox where org = :org and kind = :kind)
+        and exists (
+            select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
+            where l.locktype = 'advisory' and l.objid::bigint = :lock
+        )
+    """,
+)
 
 
 class Relay:

@@ -159,10 +159,10 @@ async def resume(db: Database, org: Organisation, claims: Claims, now: datetime)
     if holder is None or claims.subject != subject(holder.account):
         raise TokenRevoked
     if holder.person is None:
-        return Principal(0, holder.address, session=session)
+        return Principal(0, holder.address, session=session, key=claims.key)
     if holder.status != "active":
         raise Suspended
-    return Principal(holder.person, holder.email, session=session)
+    return Principal(holder.person, holder.email, session=session, key=claims.key)
 
 
 async def over(db: Database, sessions: Collection[tuple[int, int]], now: datetime) -> Sequence[Session]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from plaza.domains.organisations.facts import KeyRetired
+from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
 
@@ -24,6 +26,14 @@ class KeyRow(msgspec.Struct, frozen=True):
     kid: str
     algorithm: str
     secret: bytes | None
+    jwks_url: str | None
+
+
+class HeldKey(msgspec.Struct, frozen=True):
+    """A key that is not retired."""
+
+    org: int
+    kid: str
     jwks_url: str | None
 
 
@@ -70,7 +80,21 @@ ADD_KEY = Statement(
 RETIRE_KEYS = Statement(
     "organisations.retire_keys",
     str,
-    "update org_key set retired_at = :now where org = :org and retired_at is null and kid <> :keep returning kid",
+    f"""
+    with retired as (
+        update org_key set retired_at = :now
+        where org = :org and retired_at is null and kid <> :keep
+        returning kid
+    ),
+    told as ({announce(KeyRetired, "retired", key="kid")})
+    select kid from retired
+    """,
+)
+HELD_KEYS = Statement(
+    "organisations.held_keys",
+    HeldKey,
+    "select org, kid, jwks_url from org_key where org = any(:orgs::integer[]) and retired_at is null",
+    tenant=False,
 )
 SET = Statement(
     "organisations.set",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from plaza.domains.organisations import queries
-from plaza.domains.organisations.queries import KeyRow, OrgRow, Summary
+from plaza.domains.organisations.queries import HeldKey, KeyRow, OrgRow, Summary
 from plaza.kernel.context import Organisation, OrgSettings
 from plaza.kernel.errors import Conflict, Invalid, Missing
 from plaza.kernel.sql import Database
@@ -60,6 +60,11 @@ async def keys(db: Database, org: Organisation) -> Sequence[KeyRow]:
     return await db.all(queries.KEYS, org=org.id)
 
 
+async def held_keys(db: Database, orgs: Collection[int]) -> Sequence[HeldKey]:
+    """The keys of several organisations that are not retired."""
+    return await db.all(queries.HELD_KEYS, orgs=sorted(orgs))
+
+
 async def settle(db: Database, org: Organisation, changes: Mapping[str, object]) -> Organisation:
     """Changes settings, named as on the wire (`dmPolicy`); an unknown name or value is `Invalid`."""
     try:
@@ -72,7 +77,7 @@ async def settle(db: Database, org: Organisation, changes: Mapping[str, object])
 async def rotate_key(db: Database, org: Organisation, now: datetime) -> str:
     """Makes a new signing key and retires the others: tokens signed with them are refused from now on."""
     kid = await _add_secret(db, org.id, now)
-    await db.all(queries.RETIRE_KEYS, org=org.id, keep=kid, now=now)
+    await db.all(queries.RETIRE_KEYS, org=org.id, keep=kid, origin=None, now=now)
     return kid
 
 

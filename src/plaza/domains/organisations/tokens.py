@@ -57,6 +57,8 @@ class Claims(msgspec.Struct, frozen=True):
     subject: str
     email: str
     expires: int
+    key: str
+    """The key that signed it, as `Principal.key` names it."""
     role: Role = "customer"
     name: str | None = None
     picture: str | None = None
@@ -87,14 +89,14 @@ async def verify(token: str, org: Organisation, keys: Sequence[KeyRow], key_set:
     header, payload = _peek(token)
     if (payload.org or payload.orgId or payload.orgid) != org.slug:
         raise WrongOrganisation
-    for key, algorithm in await _candidates(header, keys, key_set):
+    for name, key, algorithm in await _candidates(header, keys, key_set):
         try:
             jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
         except jwt.InvalidSignatureError:
             continue
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise InvalidToken from error
-        return _accepted(payload, now, ours=algorithm == "HS256" and payload.iss == ISSUER)
+        return _accepted(payload, now, name, ours=algorithm == "HS256" and payload.iss == ISSUER)
     raise InvalidToken
 
 
@@ -138,23 +140,32 @@ def _peek(token: str) -> tuple[Mapping[str, Any], _Payload]:
     return header, payload
 
 
-async def _candidates(header: Mapping[str, Any], keys: Sequence[KeyRow], key_set: KeySet) -> list[tuple[Any, str]]:
-    """The keys to try, each with the one algorithm that it may be used with; the token never chooses the key's kind."""
+def published(kid: str, key: Any) -> str:
+    """The name of a published key: that of its set, and its own."""
+    return f"{kid}/{key.key_id}"
+
+
+async def _candidates(header: Mapping[str, Any], keys: Sequence[KeyRow], key_set: KeySet) -> list[tuple[str, Any, str]]:
+    """The keys to try, each with its name and the one algorithm that it may be used with.
+
+    The token never chooses the key's kind.
+    """
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm == "HS256":
         named = [key for key in keys if key.secret is not None and (kid is None or key.kid == kid)]
-        return [(_secret(key), "HS256") for key in named]
+        return [(key.kid, _secret(key), "HS256") for key in named]
     if algorithm not in ASYMMETRIC:
         return []
-    published = [key for row in keys if row.jwks_url is not None for key in await key_set(row.jwks_url)]
     return [
-        (key.key, algorithm)
-        for key in published
+        (published(row.kid, key), key.key, algorithm)
+        for row in keys
+        if row.jwks_url is not None
+        for key in await key_set(row.jwks_url)
         if key.algorithm_name == algorithm and (kid is None or key.key_id is None or key.key_id == kid)
     ]
 
 
-def _accepted(payload: _Payload, now: datetime, *, ours: bool) -> Claims:
+def _accepted(payload: _Payload, now: datetime, key: str, *, ours: bool) -> Claims:
     """The claims, when the times, the audience and the names hold."""
     present = now.timestamp()
     begun = payload.iat if payload.iat is not None else present
@@ -166,14 +177,14 @@ def _accepted(payload: _Payload, now: datetime, *, ours: bool) -> Claims:
         raise InvalidToken
     # Other signers have sessions of their own; only ours are rows here.
     session = ids.parse(payload.sid) if ours and payload.sid is not None else None
-    return _claims(payload, session)
+    return _claims(payload, key, session)
 
 
 def _audience(aud: str | list[str] | None) -> bool:
     return aud is None or AUDIENCE in ([aud] if isinstance(aud, str) else aud)
 
 
-def _claims(payload: _Payload, session: int | None) -> Claims:
+def _claims(payload: _Payload, key: str, session: int | None) -> Claims:
     address = payload.email if payload.email is not None else payload.sub
     try:
         email = addresses.address(address, "email")
@@ -186,6 +197,7 @@ def _claims(payload: _Payload, session: int | None) -> Claims:
         subject=payload.sub,
         email=email,
         expires=int(payload.exp),
+        key=key,
         role=payload.role,
         name=payload.name,
         picture=payload.picture if _URL.fullmatch(payload.picture or "") else None,

@@ -89,17 +89,6 @@ SUSPEND = Statement(
     select id from changed
     """,
 )
-UNHEEDED = Statement(
-    "people.unheeded",
-    bool,
-    """
-    select exists (select 1 from outbox where org = :org and kind like 'person.%')
-        and exists (
-            select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
-            where l.locktype = 'advisory' and l.objid::bigint = :lock
-        )
-    """,
-)
 SUSPENDED = Statement(
     "people.suspended",
     Whose,

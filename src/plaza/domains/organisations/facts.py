@@ -1,0 +1,14 @@
+"""What organisations announce."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from plaza.kernel.outbox import Fact
+
+
+class KeyRetired(Fact):
+    """A key of the organisation signs nothing any more: its tokens and their sockets end, on every process."""
+
+    kind: ClassVar[str] = "key.retired"
+    key: str
