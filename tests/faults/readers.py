@@ -49,8 +49,8 @@ class Reader:
         self.resets = 0
         self.replayed = 0
         self.partings: list[Parting] = []
-        self.live_at: list[float] = []
-        """When it heard a message as it happened, not replayed."""
+        self.live_at: dict[str, float] = {}
+        """When it heard each message that it heard as it happened, not replayed."""
         self._peers = peers
         self._ports = ports
         self._recorder = recorder
@@ -60,6 +60,11 @@ class Reader:
         self._welcome = asyncio.Event()
         self._word = ""
         self._line: Line | None = None
+
+    @property
+    def port(self) -> int:
+        """The server that it is at."""
+        return self._ports.port
 
     @property
     def heard(self) -> Heard:
@@ -84,7 +89,7 @@ class Reader:
             self._word = event
         elif event in ("newMessage", "messageSent"):
             if self._held is None:
-                self.live_at.append(time.monotonic())
+                self.live_at.setdefault(payload["id"], time.monotonic())
             self._take(Event(int(payload["cursor"]), payload["id"]))
         elif isinstance(payload, dict) and "cursor" in payload and self._held is None:
             self._cursor = max(self._cursor or 0, int(payload["cursor"]))

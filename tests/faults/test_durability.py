@@ -69,7 +69,7 @@ class Outage(NamedTuple):
 
     def live_after(self, reader: Reader) -> float:
         """How long after it a reader heard the first message as it happened."""
-        return min((at for at in reader.live_at if at > self.ready), default=float("inf")) - self.ready
+        return min((at for at in reader.live_at.values() if at > self.ready), default=float("inf")) - self.ready
 
 
 async def test_nothing_acknowledged_is_lost_when_the_database_is_killed_three_times(

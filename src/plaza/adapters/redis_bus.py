@@ -13,12 +13,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import msgspec
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio.connection import AbstractConnection
 
 from plaza.adapters.bus_queue import SERVER, Letter, Outgoing, Pause
+from plaza.adapters.redis_address import TROUBLE, pool
 from plaza.kernel.ports import Hear
 
 TIMEOUT_SECONDS = 0.5
@@ -27,7 +25,6 @@ PING_SECONDS = 1.0
 """A server that has said nothing for so long is asked, and given up after as long again."""
 FOLLOW_SECONDS = 0.5
 BATCH_BYTES = 256 << 10
-TROUBLE = (RedisError, OSError, TimeoutError)
 
 
 class RedisBus:
@@ -37,13 +34,7 @@ class RedisBus:
         self.heard: Counter[str] = Counter()
         """Letters of others that came in, by channel."""
         self._node = node
-        self._pool: Any = ConnectionPool.from_url(
-            url,
-            protocol=2,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._pool = pool(url, TIMEOUT_SECONDS)
         # Publish and subscribe know no databases: the number keeps several servers on one Redis apart.
         self._prefix = f"plaza:{self._pool.connection_kwargs.get('db', 0)}:"
         self._hear: Hear

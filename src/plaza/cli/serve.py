@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import msgspec
 import uvloop
 
 from plaza import __version__, process
+from plaza.adapters.redis_address import check as check_bus
 from plaza.cli.common import say, settings
 from plaza.kernel.errors import Refusal
 from plaza.settings import LOOPBACK, Settings
@@ -46,6 +48,10 @@ def serve(**flags: object) -> None:
 async def _serve(chosen: Settings) -> None:
     say(f"Plaza {__version__}   data {chosen.data_dir if chosen.database_url is None else 'in your PostgreSQL'}")
     listener = listen(chosen.host, chosen.port)
+    if chosen.bus_url is not None:
+        begun = time.monotonic()
+        there = await check_bus(chosen.bus_url)
+        _row("bus", "reached" if there else "away", time.monotonic() - begun, "" if there else "found when it is back")
     async with _database(chosen) as url:
         done = await migrate(url)
         _row("schema", f"{done.applied} applied" if done.applied else "up to date", done.seconds)
