@@ -142,6 +142,34 @@ async def test_a_follow_can_be_muted_and_its_follower_alone_knows(world: World, 
     assert await bob.refused("PUT", f"follow/{record['id']}", {"muted": False}) == (404, "follow.not_found")
 
 
+async def test_a_follow_is_made_as_it_is_wished_and_following_again_changes_what_is_said(
+    world: World, prefix: str
+) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    wish = {"muted": True, "notifyOnPost": False}
+    record = await follow(alice, BOB, **wish)
+    assert wish.items() <= record.items()
+    assert await follow(alice, BOB, status=200) == record
+    louder = await follow(alice, BOB, status=200, muted=False)
+    assert louder == record | {"muted": False}
+    assert await follow(alice, BOB, status=200, **wish) == record
+    assert (await counted(alice), await counted(bob)) == ((0, 1), (1, 0))
+    await world.server_idle()
+    assert (await bob.get("notifications"))["total"] == 1
+    assert await alice.refused("POST", "follow", {"following": BOB, "muted": "yes"}) == (400, "request.invalid")
+
+
+async def test_who_is_muted_is_still_heard_when_they_speak_to_their_follower(world: World, prefix: str) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    await follow(alice, BOB, muted=True)
+    await follow(bob, alice.email)
+    await bob.post("connections/request", {"targetId": alice.email}, status=201)
+    await bob.send(alice)
+    await world.server_idle()
+    told = (await alice.get("notifications"))["data"]
+    assert {item["type"] for item in told} == {"follow", "connection_request", "message"}
+
+
 async def test_a_block_hides_an_edge_from_both_and_lifting_it_brings_the_edge_back(world: World, prefix: str) -> None:
     alice, bob, carol = await world.north.people("alice", "bob", "carol")
     for one, other in ((alice, bob), (bob, alice), (carol, bob), (bob, carol)):

@@ -21,7 +21,7 @@ from plaza.domains.follows.schemas import NewFollow, Which
 from plaza.domains.messages import service as messages
 from plaza.domains.messages.schemas import Deletion, History, NewMessage
 from plaza.domains.organisations import service as organisations
-from plaza.domains.people import invite
+from plaza.domains.people.service import Arrival, arrive
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Context, Organisation, Principal
@@ -53,9 +53,10 @@ class Town:
         """So many people more."""
         for number in range(count):
             email = f"p{number}@mail.test"
-            self.people.append(Principal(await invite(self.acting(None), email), email))
+            come = await arrive(self.store, self.org, Arrival(email, email), now=system_clock(), new_id=new_id)
+            self.people.append(Principal(come.id, email))
 
-    def acting(self, person: Principal | None) -> Context:
+    def acting(self, person: Principal) -> Context:
         """What a use case takes when a person acts."""
         return Context(self.org, person, self.store, system_clock(), new_id, quiet, quiet)
 

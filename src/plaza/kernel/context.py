@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -81,3 +81,13 @@ class Context:
         if self.person is None:
             raise Unauthenticated
         return self.person
+
+    @property
+    def viewer(self) -> dict[str, Any]:
+        """What a statement binds that reads for whoever acts."""
+        return {"org": self.org.id, "me": self.me.id}
+
+    @property
+    def writer(self) -> dict[str, Any]:
+        """What a statement binds that writes for whoever acts, and announces it."""
+        return {"org": self.org.id, "me": self.me.id, "origin": self.origin, "now": self.now}

@@ -58,6 +58,11 @@ class Paging(Query):
         """The id below which the page begins."""
         return decode(self.cursor) if self.cursor else ids.HIGHEST
 
+    @property
+    def place(self) -> dict[str, int]:
+        """What the statement of a list binds: one row more than is shown tells that there are more."""
+        return {"before": self.before(), "rows": self.size() + 1, "offset": self.offset()}
+
 
 class Listing(Record, Generic[T]):
     """One page of a list; `nextCursor` leads to the next one, however others write meanwhile."""

@@ -1,6 +1,6 @@
 """Who may see and reach whom: SQL fragments, defined once and composed into statements at import.
 
-Each takes SQL expressions and gives an SQL condition; all speak of the organisation `:org`.
+Each takes SQL expressions and gives an SQL condition; those that take no row of a person speak of `:org`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,27 @@ def acquainted(viewer: str, person: str) -> str:
     They took part in a tie to the viewer, or the viewer followed them before they left. A tie that the viewer alone has
     made since does not count: else whoever guesses an address could look them up.
     """
-    low, high = f"least({viewer}, {person}.id)", f"greatest({viewer}, {person}.id)"
+    org, low, high = f"{person}.org", f"least({viewer}, {person}.id)", f"greatest({viewer}, {person}.id)"
     return f"""(exists (
-            select 1 from follow where org = :org and follower = {person}.id and following = {viewer}
+            select 1 from follow where org = {org} and follower = {person}.id and following = {viewer}
         ) or exists (
             select 1 from follow
-            where org = :org and follower = {viewer} and following = {person}.id
+            where org = {org} and follower = {viewer} and following = {person}.id
                 and created_at < {person}.unlisted_at
         ) or exists (
-            select 1 from connection where org = :org and low = {low} and high = {high}
+            select 1 from connection where org = {org} and low = {low} and high = {high}
                 and (status = 'accepted' or status = 'pending' and requester = {person}.id)
         ) or exists (
-            select 1 from thread t join message m on m.org = t.org and m.thread = t.id and m.sender = {person}.id
-            where t.org = :org and t.low = {low} and t.high = {high}
+            select 1 from thread
+            join message on message.org = {org} and message.thread = thread.id and message.sender = {person}.id
+            where thread.org = {org} and thread.low = {low} and thread.high = {high}
         ))"""
+
+
+def shown_to(viewer: str, person: str) -> str:
+    """Whether the row `person` shows the viewer who they are; anybody else is for the viewer an address that is unused.
+
+    Somebody has claimed it, and has not left the directory or is acquainted with the viewer.
+    """
+    return f"""({person}.claimed_at is not null and ({person}.unlisted_at is null or {person}.id = {viewer}
+        or {acquainted(viewer, person)}))"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plaza.domains.blocks.schemas import Block
-from plaza.domains.people import card
+from plaza.domains.people import card, named
 from plaza.kernel.paging import page_of
 from plaza.kernel.sql import Statement
 
@@ -26,16 +26,13 @@ class BlockRow(msgspec.Struct, frozen=True):
     item: Block | None
 
 
-_COLUMNS = f"""row(b.id::text, p.email, {card("p")}, b.reason, b.reason_details, b.context, b.created_at)"""
-_TARGET = """target as (
-    select id from person where org = :org and (email = :email or id = :person)
-)"""
+_COLUMNS = f"""row(b.id::text, p.email, {card("p", ":me")}, b.reason, b.reason_details, b.context, b.created_at)"""
 
 ADD = Statement(
     "blocks.add",
     Blocked,
     f"""
-    with {_TARGET},
+    with target as {named()},
     written as (
         insert into block as b (org, id, blocker, blocked, reason, reason_details, context, created_at)
         select :org, :id, :me, target.id, :reason, :reason_details, :context, :now from target
@@ -53,9 +50,11 @@ ADD = Statement(
 REMOVE = Statement(
     "blocks.remove",
     int,
-    f"""
-    with {_TARGET}
-    delete from block using target where org = :org and blocker = :me and blocked = target.id returning blocked
+    """
+    delete from block where org = :org and blocker = :me and blocked = any(array[
+        :person, (select p.id from person p where p.org = :org and p.email = :email)
+    ])
+    returning blocked
     """,
 )
 LIST = Statement(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plaza.domains.blocks import queries
 from plaza.domains.blocks.schemas import Block, NewBlock
-from plaza.domains.people import NoSuchPerson, invite
+from plaza.domains.people import NoSuchPerson, invite, naming
 from plaza.kernel import addresses
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
@@ -29,18 +29,16 @@ class Absent(Record):
 
 async def block(ctx: Context, wish: NewBlock) -> Made[Block]:
     """Block a person: neither sees or reaches the other any more, groups excepted; blocking again changes nothing."""
-    email, person = addresses.split(PersonRef(wish.target_id), "targetId")
-    if email == ctx.me.email:
+    names = naming(ctx, PersonRef(wish.target_id), "targetId")
+    if names["email"] == ctx.me.email:
         raise SelfBlock
-    if email is not None:
-        person = await invite(ctx, email)
+    if names["email"] is not None:
+        await invite(ctx, names["email"])
     done = await ctx.db.one(
         queries.ADD,
-        org=ctx.org.id,
+        **ctx.viewer,
+        **names,
         id=ctx.new_id(),
-        me=ctx.me.id,
-        email=None,
-        person=person,
         reason=wish.reason,
         reason_details=wish.reason_details,
         context={"source": wish.context.source, "messageId": wish.context.message_id} if wish.context else None,
@@ -57,20 +55,13 @@ async def block(ctx: Context, wish: NewBlock) -> Made[Block]:
 async def unblock(ctx: Context, user_id: PersonRef) -> Ok:
     """Lift a block; lifting one that is not there changes nothing."""
     email, person = addresses.split(user_id, "userId")
-    await ctx.db.maybe(queries.REMOVE, org=ctx.org.id, me=ctx.me.id, email=email, person=person)
+    await ctx.db.maybe(queries.REMOVE, **ctx.viewer, email=email, person=person)
     return Ok()
 
 
 async def blocks(ctx: Context, paging: Paging) -> Listing[Block]:
     """The people whom you have blocked, the newest block first."""
-    rows = await ctx.db.all(
-        queries.LIST,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        before=paging.before(),
-        rows=paging.size() + 1,
-        offset=paging.offset(),
-    )
+    rows = await ctx.db.all(queries.LIST, **ctx.viewer, **paging.place)
     return listing(rows, paging)
 
 

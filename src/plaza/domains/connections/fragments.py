@@ -13,13 +13,18 @@ def columns(viewer: str) -> str:
     return f"""row(
         c.id::text,
         case when c.requester = {viewer} then t.email else r.email end,
-        case when c.requester = {viewer} then {card("t")} else {card("r")} end,
-        r.email, {card("r")}, t.email, {card("t")}, c.status, c.message, c.context, c.requested_at, c.responded_at
+        case when c.requester = {viewer} then cards.t else cards.r end,
+        r.email, cards.r, t.email, cards.t, c.status, c.message, c.context, c.requested_at, c.responded_at
     )"""
 
 
-PEOPLE = """join person r on r.org = c.org and r.id = c.requester
-    join person t on t.org = c.org and t.id = c.target"""
+def people(viewer: str) -> str:
+    """Joins the two people and their cards."""
+    # `offset 0`: each card is made once, however often it is shown.
+    return f"""left join person r on r.org = c.org and r.id = c.requester
+    left join person t on t.org = c.org and t.id = c.target
+    left join lateral (select {card("r", viewer)} as r, {card("t", viewer)} as t offset 0) cards on true"""
+
 
 SEEN = """seen as (
         select c.* from connection c where c.org = :org and c.id = :id and :me in (c.requester, c.target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from plaza.domains.connections.fragments import PEOPLE, columns
+from plaza.domains.connections.fragments import columns, people
 from plaza.domains.connections.schemas import Connection, MutualConnection
 from plaza.domains.people import card
 from plaza.kernel import policies
@@ -71,7 +71,7 @@ def _list(name: str, rows: str, total: str) -> Statement[ConnectionRow]:
         page_of(
             f"""
             select c.position as key, {columns(":me")} as item
-            from {rows} c {PEOPLE}
+            from {rows} c {people(":me")}
             order by c.position desc
             """,
             total=total,
@@ -129,7 +129,7 @@ MUTUAL = Statement(
     with peer as (
         select p.id from person p
         where p.org = :org and (p.email = :email or p.id = :person) and not {policies.blocked(":me", "p.id")}
-            and (p.unlisted_at is null or p.id = :me or {policies.acquainted(":me", "p")})
+            and (:staff::boolean or {policies.shown_to(":me", "p")})
     ),
     counts as (
         select person, connections from tie_count
@@ -153,7 +153,7 @@ MUTUAL = Statement(
     select exists (select 1 from peer), length.total, page.key, page.item
     from (select count(*) as total from common) length
     left join lateral (
-        select p.id as key, row(p.email, {card("p")}) as item
+        select p.id as key, row(p.email, {card("p", ":me")}) as item
         from (select id from common where id < :before order by id desc limit :rows offset :offset) shown
         join person p on p.org = :org and p.id = shown.id
         order by p.id desc

@@ -10,8 +10,9 @@ from plaza.domains.connections.facts import (
     ConnectionRejected,
     ConnectionRequested,
 )
-from plaza.domains.connections.fragments import NAMES, SEEN, both, columns
+from plaza.domains.connections.fragments import NAMES, SEEN, both, columns, people
 from plaza.domains.connections.schemas import Connection
+from plaza.domains.people import met
 from plaza.kernel import policies
 from plaza.kernel.counters import add_ties, recount_ties, take_ties
 from plaza.kernel.outbox import announce
@@ -36,9 +37,11 @@ REQUEST = Statement(
     "connections.request",
     Moved,
     f"""
-    with peer as (select * from person where org = :org and (email = :email or id = :person)),
+    with peer as {met()},
+    -- Nobody can prove a scan: it does not open somebody who has left the directory to a stranger.
     judged as (
-        select peer.id as peer, peer.auto_accept_qr_scans and :scanned as at_once, case
+        select peer.id as peer,
+            :scanned and peer.auto_accept_qr_scans and {policies.shown_to(":me", "peer")} as at_once, case
             when peer.id is null then 'nobody'
             when peer.id = :me then 'self'
             when {policies.blocked(":me", "peer.id")} then 'blocked'
@@ -81,8 +84,7 @@ REQUEST = Statement(
     from judged
     left join prior on true
     left join written c on true
-    left join person r on r.org = :org and r.id = c.requester
-    left join person t on t.org = :org and t.id = c.target
+    {people(":me")}
     """,
     hot=True,
 )
@@ -113,8 +115,7 @@ RESPOND = Statement(
     from (select 1) one
     left join seen on true
     left join done c on true
-    left join person r on r.org = :org and r.id = c.requester
-    left join person t on t.org = :org and t.id = c.target
+    {people(":me")}
     """,
     hot=True,
 )

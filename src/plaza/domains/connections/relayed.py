@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from plaza.domains.connections.fragments import PEOPLE, columns
+from plaza.domains.connections.fragments import columns, people
 from plaza.domains.connections.schemas import Connection
 from plaza.kernel import policies
 from plaza.kernel.sql import Statement
@@ -26,7 +26,7 @@ SHOW = Statement(
     from unnest(:orgs::integer[], :ids::bigint[], :viewers::bigint[], :statuses::text[])
         as given (org, id, viewer, status)
     join connection c on c.org = given.org and c.id = given.id and c.status = given.status
-    {PEOPLE}
+    {people("given.viewer")}
     where not {policies.blocked("c.requester", "c.target").replace(":org", "c.org")}
     """,
     tenant=False,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any
 
 from plaza.domains.connections import list_queries, queries
 from plaza.domains.connections.list_queries import ConnectionRow
@@ -19,8 +18,8 @@ from plaza.domains.connections.schemas import (
     Response,
     Stats,
 )
-from plaza.domains.people import NoSuchPerson, invite
-from plaza.kernel import addresses, ids
+from plaza.domains.people import NoSuchPerson, meet, naming
+from plaza.kernel import ids
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Conflict, Forbidden, Invalid, Missing, Refusal
@@ -109,38 +108,26 @@ async def request(ctx: Context, wish: NewRequest) -> Connection:
     source = (wish.context or {}).get("source")
     if source is not None and source not in SOURCES:
         raise Invalid.field("context.source", f"is none of {', '.join(SOURCES)}")
-    email, person = addresses.split(PersonRef(wish.target_id), "targetId")
-    moved = await _ask(ctx, wish, email, person, scanned=source == "qr_scan")
-    if moved.verdict == "nobody" and email is not None:
-        moved = await _ask(ctx, wish, None, await invite(ctx, email), scanned=source == "qr_scan")
-    return _moved(moved)
 
+    async def ask(**whom: Any) -> Moved:
+        return await ctx.db.one(
+            queries.REQUEST,
+            **ctx.writer,
+            **whom,
+            id=ctx.new_id(),
+            message=wish.message,
+            context=wish.context,
+            scanned=source == "qr_scan",
+            cooled=ctx.now - COOL_DOWN,
+        )
 
-async def _ask(ctx: Context, wish: NewRequest, email: str | None, person: int | None, *, scanned: bool) -> Moved:
-    return await ctx.db.one(
-        queries.REQUEST,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        email=email,
-        person=person,
-        id=ctx.new_id(),
-        message=wish.message,
-        context=wish.context,
-        scanned=scanned,
-        cooled=ctx.now - COOL_DOWN,
-        origin=ctx.origin,
-        now=ctx.now,
-    )
+    return _moved(await meet(ctx, PersonRef(wish.target_id), "targetId", ask))
 
 
 def _moved(moved: Moved) -> Connection:
     if moved.connection is None:
-        _refuse(moved.verdict)
+        raise _REFUSALS[moved.verdict]
     return moved.connection
-
-
-def _refuse(verdict: str) -> NoReturn:
-    raise _REFUSALS[verdict]
 
 
 async def respond(ctx: Context, id: str, response: Response) -> Connection:  # noqa: A002 — the documentation's own name
@@ -148,13 +135,10 @@ async def respond(ctx: Context, id: str, response: Response) -> Connection:  # n
     return _moved(
         await ctx.db.one(
             queries.RESPOND,
-            org=ctx.org.id,
-            me=ctx.me.id,
+            **ctx.writer,
             id=ids.parse(id),
             status="accepted" if response.action == "accept" else "rejected",
             position=ctx.new_id(),
-            origin=ctx.origin,
-            now=ctx.now,
         )
     )
 
@@ -178,21 +162,13 @@ async def sent(ctx: Context, paging: Paging) -> Listing[Connection]:
 async def _list(
     ctx: Context, statement: Statement[ConnectionRow], paging: Paging, **more: object
 ) -> Listing[Connection]:
-    rows: Sequence[ConnectionRow] = await ctx.db.all(
-        statement,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        before=paging.before(),
-        rows=paging.size() + 1,
-        offset=paging.offset(),
-        **more,
-    )
+    rows = await ctx.db.all(statement, **ctx.viewer, **paging.place, **more)
     return listing(rows, paging)
 
 
 async def stats(ctx: Context) -> Stats:
     """How many connections you have, and how many requests wait on either side."""
-    found = await ctx.db.one(list_queries.STATS, org=ctx.org.id, me=ctx.me.id)
+    found = await ctx.db.one(list_queries.STATS, **ctx.viewer)
     return Stats(found.accepted + found.pending + found.sent, found.accepted, found.pending, found.sent)
 
 
@@ -201,41 +177,21 @@ async def mutual(ctx: Context, email: PersonRef, paging: Paging) -> Listing[Mutu
 
     Somebody whom nobody knows yet has none in common with you, and so has somebody blocked either way.
     """
-    address, person = addresses.split(email, "email")
-    rows = await ctx.db.all(
-        list_queries.MUTUAL,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        email=address,
-        person=person,
-        before=paging.before(),
-        rows=paging.size() + 1,
-        offset=paging.offset(),
-    )
-    if person is not None and not rows[0].known:
+    names = naming(ctx, email, "email")
+    rows = await ctx.db.all(list_queries.MUTUAL, **ctx.viewer, **names, **paging.place)
+    if names["person"] is not None and not rows[0].known:
         raise NoSuchPerson
     return listing(rows, paging)
 
 
 async def accept_all(ctx: Context) -> Accepted:
     """Accept every request that waits for your answer; those of people blocked either way stay as they are."""
-    return Accepted(
-        await ctx.db.one(
-            queries.ACCEPT_ALL,
-            org=ctx.org.id,
-            me=ctx.me.id,
-            position=ctx.new_id(),
-            origin=ctx.origin,
-            now=ctx.now,
-        )
-    )
+    return Accepted(await ctx.db.one(queries.ACCEPT_ALL, **ctx.writer, position=ctx.new_id()))
 
 
 async def end(ctx: Context, id: str) -> Ok:  # noqa: A002 — the documentation's own name
     """Cancel a pending request or remove a connection; either side may."""
-    verdict = await ctx.db.one(
-        queries.END, org=ctx.org.id, me=ctx.me.id, id=ids.parse(id), origin=ctx.origin, now=ctx.now
-    )
+    verdict = await ctx.db.one(queries.END, **ctx.writer, id=ids.parse(id))
     if verdict != "ended":
-        _refuse(verdict)
+        raise _REFUSALS[verdict]
     return Ok()

@@ -10,7 +10,6 @@ def seen(person: str) -> str:
 
     Who has left the directory is there for staff, and for whoever is acquainted with them.
     """
-    acquainted = policies.acquainted(":me", person)
     return f"""({person}.status = 'active' and {person}.claimed_at is not null
         and not {policies.blocked(":me", f"{person}.id")}
-        and ({person}.unlisted_at is null or {person}.id = :me or :staff::boolean or {acquainted}))"""
+        and (:staff::boolean or {policies.shown_to(":me", person)}))"""

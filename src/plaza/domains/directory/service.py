@@ -20,16 +20,10 @@ async def people(ctx: Context, wish: Sought) -> Listing[PublicProfile]:
     `total` counts up to 10,000 people, and up to 1,000 whom a search finds.
     """
     asked = sought(ctx.org.id, wish.q or "", _parts(wish.expertise), _parts(wish.interests))
-    page = {
-        **_viewer(ctx),
-        "before": wish.before(),
-        "rows": wish.size() + 1,
-        "offset": wish.offset(),
-    }
     if asked.keys:
-        rows = await ctx.db.all(queries.FIND, **page, **asked._asdict())
+        rows = await ctx.db.all(queries.FIND, **_viewer(ctx), **wish.place, **asked._asdict())
     else:
-        rows = await ctx.db.all(queries.PEOPLE, **page)
+        rows = await ctx.db.all(queries.PEOPLE, **_viewer(ctx), **wish.place)
     return listing(rows, wish)
 
 

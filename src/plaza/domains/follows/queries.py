@@ -6,7 +6,7 @@ import msgspec
 
 from plaza.domains.follows.facts import FollowAdded, FollowRemoved
 from plaza.domains.follows.schemas import Follow, Follower, Following
-from plaza.domains.people import card
+from plaza.domains.people import card, met
 from plaza.kernel import policies
 from plaza.kernel.counters import add_ties, recount_ties, take_ties
 from plaza.kernel.outbox import announce
@@ -41,6 +41,7 @@ class FollowingRow(msgspec.Struct, frozen=True):
 _COLUMNS = """row(
         f.id::text, a.email, b.email, f.following_type, f.muted, f.notify_on_post, f.created_at
     )"""
+_CHOSEN = "muted = coalesce(:muted, f.muted), notify_on_post = coalesce(:notify_on_post, f.notify_on_post)"
 _BOTH_PEOPLE = "(values (follower, 0, 1), (person, 1, 0)) as v (person, followers, following)"
 _NAMED = """f.org = :org and f.follower = :me and (:type::text is null or f.following_type = :type)
         and f.following = any(array[
@@ -55,7 +56,7 @@ ADD = Statement(
     "follows.add",
     Added,
     f"""
-    with peer as (select p.id, p.email from person p where p.org = :org and (p.email = :email or p.id = :person)),
+    with peer as {met()},
     judged as (
         select peer.id as peer, case
             when peer.id is null then 'nobody'
@@ -66,12 +67,15 @@ ADD = Statement(
         from (select 1) one left join peer on true
     ),
     prior as (select f.* from follow f, judged where f.org = :org and f.follower = :me and f.following = judged.peer),
-    -- The update changes nothing: it gives the row of whoever was faster.
+    -- The update also gives the row of whoever was faster.
     written as (
-        insert into follow as f (org, id, follower, following, following_type, created_at)
-        select :org, :id, :me, peer, 'person', :now from judged
-        where verdict = 'followed' and not exists (select 1 from prior)
-        on conflict (org, follower, following) do update set muted = f.muted
+        insert into follow as f (org, id, follower, following, following_type, muted, notify_on_post, created_at)
+        select :org, :id, :me, peer, 'person', coalesce(:muted, false), coalesce(:notify_on_post, true), :now
+        from judged left join prior on true
+        where verdict = 'followed' and (
+            prior.id is null or :muted <> prior.muted or :notify_on_post <> prior.notify_on_post
+        )
+        on conflict (org, follower, following) do update set {_CHOSEN}
         returning *
     ),
     made as (select * from written where id = :id),
@@ -80,7 +84,9 @@ ADD = Statement(
     announced as ({announce(FollowAdded, "made", **_ANNOUNCED)})
     select judged.verdict, exists (select 1 from made), case when f.id is not null then {_COLUMNS} end
     from judged
-    left join (select * from prior union all select * from written) f on judged.verdict = 'followed'
+    left join (
+        select * from written union all select * from prior where not exists (select 1 from written)
+    ) f on judged.verdict = 'followed'
     left join person a on a.org = :org and a.id = f.follower
     left join peer b on b.id = f.following
     """,
@@ -103,8 +109,7 @@ CHANGE = Statement(
     Follow,
     f"""
     with changed as (
-        update follow f set
-            muted = coalesce(:muted, f.muted), notify_on_post = coalesce(:notify_on_post, f.notify_on_post)
+        update follow f set {_CHOSEN}
         where {_NAMED} and not {policies.blocked(":me", "f.following")}
         returning f.*
     )
@@ -130,7 +135,7 @@ FOLLOWERS = Statement(
     FollowerRow,
     page_of(
         f"""
-        select f.id as key, row(f.id::text, a.email, {card("a")}, f.created_at) as item
+        select f.id as key, row(f.id::text, a.email, {card("a", ":me")}, f.created_at) as item
         from (
             select f.id, f.follower, f.created_at from follow f
             where f.org = :org and f.person = :me and f.id < :before
@@ -151,7 +156,7 @@ FOLLOWING = Statement(
     page_of(
         f"""
         select f.id as key, row(
-            f.id::text, b.email, f.following_type, {card("b")}, f.muted, f.notify_on_post, f.created_at
+            f.id::text, b.email, f.following_type, {card("b", ":me")}, f.muted, f.notify_on_post, f.created_at
         ) as item
         from (
             select f.* from follow f

@@ -12,10 +12,12 @@ Kind = Literal["person", "page"]
 
 
 class NewFollow(Body):
-    """Whom or what to follow."""
+    """Whom or what to follow, and how."""
 
     following: Person
     following_type: Kind = "person"
+    muted: bool | None = None
+    notify_on_post: bool | None = None
 
 
 class FollowChanges(Body):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any
 
 from plaza.domains.follows import queries
 from plaza.domains.follows.queries import Added
 from plaza.domains.follows.schemas import Follow, FollowChanges, Followed, Follower, Following, NewFollow, Which
-from plaza.domains.people import NoSuchPerson, invite
+from plaza.domains.people import NoSuchPerson, meet
 from plaza.kernel import addresses
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
@@ -49,33 +49,18 @@ _REFUSALS: dict[str, type[Refusal]] = {"nobody": NoSuchPerson, "self": SelfFollo
 
 
 async def follow(ctx: Context, wish: NewFollow) -> Made[Follow]:
-    """Follow a person; following again changes nothing, and answers 200 with the follow that is there."""
+    """Follow a person; following again answers 200 with the follow that is there, and changes what the body says."""
     if wish.following_type == "page":
         raise NoSuchPage
-    email, person = addresses.split(PersonRef(wish.following), "following")
-    added = await _add(ctx, email, person)
-    if added.verdict == "nobody" and email is not None:
-        added = await _add(ctx, None, await invite(ctx, email))
+
+    async def add(**whom: Any) -> Added:
+        chosen = {"muted": wish.muted, "notify_on_post": wish.notify_on_post}
+        return await ctx.db.one(queries.ADD, **ctx.writer, **whom, **chosen, id=ctx.new_id())
+
+    added = await meet(ctx, PersonRef(wish.following), "following", add)
     if added.follow is None:
-        _refuse(added.verdict)
+        raise _REFUSALS[added.verdict]
     return Made(added.follow, added.new)
-
-
-async def _add(ctx: Context, email: str | None, person: int | None) -> Added:
-    return await ctx.db.one(
-        queries.ADD,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        email=email,
-        person=person,
-        id=ctx.new_id(),
-        origin=ctx.origin,
-        now=ctx.now,
-    )
-
-
-def _refuse(verdict: str) -> NoReturn:
-    raise _REFUSALS[verdict]
 
 
 async def change(ctx: Context, following_id: PersonRef, changes: FollowChanges) -> Follow:
@@ -83,8 +68,7 @@ async def change(ctx: Context, following_id: PersonRef, changes: FollowChanges) 
     email, number = addresses.split(following_id, "followingId")
     changed = await ctx.db.maybe(
         queries.CHANGE,
-        org=ctx.org.id,
-        me=ctx.me.id,
+        **ctx.viewer,
         email=email,
         id=number,
         type=None,
@@ -99,41 +83,17 @@ async def change(ctx: Context, following_id: PersonRef, changes: FollowChanges) 
 async def unfollow(ctx: Context, following_id: PersonRef, which: Which) -> Ok:
     """Stop following, by address, by id or by the follow's own id; what is not followed stays so."""
     email, number = addresses.split(following_id, "followingId")
-    await ctx.db.one(
-        queries.REMOVE,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        email=email,
-        id=number,
-        type=which.following_type,
-        origin=ctx.origin,
-        now=ctx.now,
-    )
+    await ctx.db.one(queries.REMOVE, **ctx.writer, email=email, id=number, type=which.following_type)
     return Ok()
 
 
 async def followers(ctx: Context, paging: Paging) -> Listing[Follower]:
     """Who follows you, the newest first; people blocked either way are left out."""
-    rows = await ctx.db.all(
-        queries.FOLLOWERS,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        before=paging.before(),
-        rows=paging.size() + 1,
-        offset=paging.offset(),
-    )
+    rows = await ctx.db.all(queries.FOLLOWERS, **ctx.viewer, **paging.place)
     return listing(rows, paging)
 
 
 async def following(ctx: Context, which: Followed) -> Listing[Following]:
     """Whom and what you follow, the newest first; people blocked either way are left out."""
-    rows = await ctx.db.all(
-        queries.FOLLOWING,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        type=which.following_type,
-        before=which.before(),
-        rows=which.size() + 1,
-        offset=which.offset(),
-    )
+    rows = await ctx.db.all(queries.FOLLOWING, **ctx.viewer, **which.place, type=which.following_type)
     return listing(rows, which)

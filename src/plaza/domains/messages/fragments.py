@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from plaza.domains.people import card
+from plaza.domains.people import open_card
+from plaza.kernel import policies
 
 
 def visible(message: str, viewer: str = ":me") -> str:
@@ -20,8 +21,7 @@ def unread(message: str) -> str:
 
 
 def columns(viewer: str) -> str:
-    """A `Message` as `viewer` sees it; the sender learns of the reading only where both let it be known."""
-    read = f"(m.read_at is not null and (m.recipient = {viewer} or (s.read_receipts and r.read_receipts)))"
+    """A `Message` as `viewer` sees it, who has sent it or was written to by its sender: the sender's card is open."""
     return f"""row(
         m.id::text, m.thread::text, m.seq, s.email, r.email, m.content, m.content_type, m.attachments,
         m.reply_to::text,
@@ -29,10 +29,26 @@ def columns(viewer: str) -> str:
             q.id::text, case when q.sender = s.id then s.email else r.email end, left(q.content, 140), q.content_type
         ) end,
         case when m.sender = {viewer} then m.client_id end,
-        case when m.deleted_at is not null then 'deleted' when {read} then 'read'
-            when m.delivered_at is not null then 'delivered' else 'sent' end,
-        m.created_at, m.delivered_at, case when {read} then m.read_at end, {card("s")}
+        case when m.deleted_at is not null then 'deleted' when fate.read_at is not null then 'read'
+            when fate.delivered_at is not null then 'delivered' else 'sent' end,
+        m.created_at, fate.delivered_at, fate.read_at, {open_card("s")}
     )"""
+
+
+def told(viewer: str) -> str:
+    """Joins what `viewer` learns of how a message fared: of reading only where both sides let it be known.
+
+    Who has left the directory would show themselves to a stranger who has written to them.
+    """
+    return f"""left join lateral (
+        select case when known.own or known.shown then m.delivered_at end as delivered_at,
+            case when known.own or known.shown and s.read_receipts and r.read_receipts then m.read_at end as read_at
+        from (
+            select m.recipient = {viewer} as own,
+                m.delivered_at is not null and {policies.shown_to(viewer, "r")} as shown
+            offset 0
+        ) known
+    ) fate on true"""
 
 
 def quoted(viewer: str) -> str:
@@ -43,6 +59,3 @@ def quoted(viewer: str) -> str:
 
 PEOPLE = """join person s on s.org = m.org and s.id = m.sender
     join person r on r.org = m.org and r.id = m.recipient"""
-
-PEER = "peer as (select * from person where org = :org and (email = :email or id = :person))"
-"""The person that `:email` or `:person` names."""

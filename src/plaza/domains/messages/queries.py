@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
-from plaza.domains.messages.fragments import PEER, PEOPLE, columns, quoted, unread, visible
+from plaza.domains.messages.fragments import PEOPLE, columns, quoted, told, unread, visible
 from plaza.domains.messages.schemas import Message, Thread
-from plaza.domains.people import card
+from plaza.domains.people import card, met, named
 from plaza.kernel import policies
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
@@ -42,7 +42,7 @@ SEND = Statement(
     Sent,
     f"""
     with me as (select * from person where org = :org and id = :me and status = 'active'),
-    {PEER},
+    peer as {met()},
     prior as (
         select m.* from message m, peer
         where m.org = :org and m.sender = :me and m.recipient = peer.id and m.client_id = :client_id
@@ -96,6 +96,8 @@ SEND = Statement(
     left join (select * from written union all select * from prior) m on judged.verdict in ('stored', 'again')
     left join me s on s.id = m.sender
     left join peer r on r.id = m.recipient
+    -- A retry is answered as the message was: how it has fared since is for the history to tell.
+    left join (select null::timestamptz as delivered_at, null::timestamptz as read_at) fate on true
     {quoted(":me")}
     """,
     hot=True,
@@ -124,14 +126,14 @@ THREADS = Statement(
         select * from ({_threads("low", "high")} union all {_threads("high", "low")}) both_sides
         order by last_message desc limit :size offset :offset
     )
-    select m.thread::text, p.email, {card("p")}, {columns(":me")}, (
+    select m.thread::text, p.email, {card("p", ":me")}, {columns(":me")}, (
         select count(*) from message u
         where u.org = :org and u.recipient = :me and u.sender = p.id and {unread("u")}
     )
     from newest n
     join person p on p.org = :org and p.id = n.peer
     join message m on m.org = :org and m.id = n.message
-    {PEOPLE} {quoted(":me")}
+    {PEOPLE} {told(":me")} {quoted(":me")}
     order by n.last_message desc
     """,
     hot=True,
@@ -144,7 +146,7 @@ def _history(name: str, beyond: str, order: str) -> Statement[Slice]:
         name,
         Slice,
         f"""
-        with {PEER},
+        with peer as {named()},
         t as (
             select thread.id, last_seq - case when low = :me then low_hidden else high_hidden end as total
             from thread, peer
@@ -169,7 +171,7 @@ def _history(name: str, beyond: str, order: str) -> Statement[Slice]:
         ) m on true
         left join person s on s.org = m.org and s.id = m.sender
         left join person r on r.org = m.org and r.id = m.recipient
-        {quoted(":me")}
+        {told(":me")} {quoted(":me")}
         order by m.seq {order}
         """,
         hot=True,
@@ -214,7 +216,7 @@ READ = _read(
 )
 READ_THREAD = _read(
     "messages.read_thread",
-    f"""{PEER},
+    f"""peer as {named()},
         chosen as (
             select m.id from message m, peer
             where m.org = :org and m.recipient = :me and m.sender = peer.id and {unread("m")} order by m.id

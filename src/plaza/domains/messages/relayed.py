@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from plaza.domains.messages.fragments import PEOPLE, columns, quoted, visible
+from plaza.domains.messages.fragments import PEOPLE, columns, quoted, told, visible
 from plaza.domains.messages.schemas import Message
 from plaza.domains.presence import online_now
 from plaza.kernel import policies
@@ -34,7 +34,7 @@ SHOW = Statement(
     select given.viewer, m.id, {columns("given.viewer")}
     from unnest(:orgs::integer[], :ids::bigint[], :viewers::bigint[]) as given (org, id, viewer)
     join message m on m.org = given.org and m.id = given.id and {visible("m", "given.viewer")}
-    {PEOPLE} {quoted("given.viewer")}
+    {PEOPLE} {told("given.viewer")} {quoted("given.viewer")}
     where not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
     """,
     tenant=False,
@@ -47,7 +47,7 @@ RECEIPTS = Statement(
     from unnest(:orgs::integer[], :ids::bigint[]) as given (org, id)
     join message m on m.org = given.org and m.id = given.id and m.read_at is not null
     {PEOPLE}
-    where s.read_receipts and r.read_receipts
+    where s.read_receipts and r.read_receipts and {policies.shown_to("m.sender", "r")}
         and not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
     """,
     tenant=False,

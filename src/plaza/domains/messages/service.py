@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -21,8 +21,8 @@ from plaza.domains.messages.schemas import (
     ThreadsPage,
     UnreadCount,
 )
-from plaza.domains.people import NoSuchPerson, Suspended, invite
-from plaza.kernel import addresses, ids
+from plaza.domains.people import NoSuchPerson, Suspended, meet, naming
+from plaza.kernel import ids
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Forbidden, Invalid, Mismatch, Missing, Refusal
@@ -99,25 +99,26 @@ async def send(ctx: Context, message: NewMessage) -> Message:
     """Send a direct message; the same `clientId` to the same person gives the same message, however often sent."""
     if not message.content.strip() and not message.attachments:
         raise EmptyMessage
-    email, person = addresses.split(PersonRef(message.to), "to")
-    draft = _draft(ctx, message, email, person)
-    sent = await _place(ctx, draft)
-    if sent.verdict == "nobody" and email is not None:
-        await invite(ctx, email)
-        sent = await _place(ctx, draft)
+    draft = _draft(ctx, message)
+
+    async def place(**whom: Any) -> Sent:
+        try:
+            return await ctx.db.one(queries.SEND, **draft, **whom)
+        except Duplicate:
+            # The same client id arrived twice at one moment and the other one won: now it is there to be found.
+            return await ctx.db.one(queries.SEND, **draft, **whom)
+
+    sent = await meet(ctx, PersonRef(message.to), "to", place)
     if sent.message is None:
-        _refuse(sent.verdict)
+        raise _REFUSALS[sent.verdict]
     return sent.message
 
 
-def _draft(ctx: Context, message: NewMessage, email: str | None, person: int | None) -> dict[str, Any]:
+def _draft(ctx: Context, message: NewMessage) -> dict[str, Any]:
     attachments = msgspec.to_builtins(message.attachments or [])
     mark = fingerprint(message.content, message.content_type, msgspec.json.encode(attachments), message.reply_to or "")
     return {
-        "org": ctx.org.id,
-        "me": ctx.me.id,
-        "email": email,
-        "person": person,
+        **ctx.writer,
         "id": ctx.new_id(),
         "thread": ctx.new_id(),
         "content": message.content,
@@ -127,28 +128,14 @@ def _draft(ctx: Context, message: NewMessage, email: str | None, person: int | N
         "client_id": message.client_id,
         "fingerprint": None if message.client_id is None else mark,
         "connections_only": ctx.org.settings.dm_policy == "connections",
-        "origin": ctx.origin,
-        "now": ctx.now,
     }
-
-
-async def _place(ctx: Context, draft: dict[str, Any]) -> Sent:
-    try:
-        return await ctx.db.one(queries.SEND, **draft)
-    except Duplicate:
-        # The same client id arrived twice at one moment and the other one won: now it is there to be found.
-        return await ctx.db.one(queries.SEND, **draft)
-
-
-def _refuse(verdict: str) -> NoReturn:
-    raise _REFUSALS[verdict]
 
 
 async def threads(ctx: Context, page: ThreadsPage) -> Threads:
     """Your conversations, the newest first, each with its last message and your unread count."""
     size = min(page.limit or PAGE, MOST)
     offset = ((page.page_num or 1) - 1) * size
-    return await ctx.db.all(queries.THREADS, org=ctx.org.id, me=ctx.me.id, rows=offset + size, size=size, offset=offset)
+    return await ctx.db.all(queries.THREADS, **ctx.viewer, rows=offset + size, size=size, offset=offset)
 
 
 async def thread(ctx: Context, user_id: PersonRef, part: History) -> Listing[Message]:
@@ -157,7 +144,7 @@ async def thread(ctx: Context, user_id: PersonRef, part: History) -> Listing[Mes
     Without `limit` the newest 1,000. An address nobody has written to yet has an empty history, and so has somebody
     blocked either way.
     """
-    email, person = addresses.split(user_id, "userId")
+    names = naming(ctx, user_id, "userId")
     size = min(part.limit, MOST) if part.limit else WHOLE_HISTORY
     position = decode(part.cursor) if part.cursor else part.after if part.after is not None else part.before
     statement = queries.BEFORE if part.after is None else queries.AFTER
@@ -165,16 +152,14 @@ async def thread(ctx: Context, user_id: PersonRef, part: History) -> Listing[Mes
     named = ids.LOWEST <= beginning < ids.HIGHEST
     rows = await ctx.db.all(
         statement,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        email=email,
-        person=person,
+        **ctx.viewer,
+        **names,
         seq=None if named else beginning,
         id=beginning if named else None,
         rows=size + 1,
         offset=0 if part.cursor else ((part.page_num or 1) - 1) * size,
     )
-    if person is not None and not rows[0].known:
+    if names["person"] is not None and not rows[0].known:
         raise NoSuchPerson
     if rows[0].known and not rows[0].placed:
         raise NoSuchMessage
@@ -198,23 +183,13 @@ def _page(rows: Any, size: int, part: History) -> Listing[Message]:
 async def mark_read(ctx: Context, which: Ids) -> Read:
     """Mark messages as read by their ids; only those addressed to you count."""
     numbers = [ids.parse(text) for text in which.ids]
-    count = await ctx.db.one(queries.READ, org=ctx.org.id, me=ctx.me.id, ids=numbers, origin=ctx.origin, now=ctx.now)
-    return Read(count)
+    return Read(await ctx.db.one(queries.READ, **ctx.writer, ids=numbers))
 
 
 async def mark_thread_read(ctx: Context, user_id: PersonRef) -> Read:
     """Mark everything that one person wrote to you as read."""
-    email, person = addresses.split(user_id, "userId")
-    count = await ctx.db.one(
-        queries.READ_THREAD,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        email=email,
-        person=person,
-        origin=ctx.origin,
-        now=ctx.now,
-    )
-    return Read(count)
+    names = naming(ctx, user_id, "userId")
+    return Read(await ctx.db.one(queries.READ_THREAD, **ctx.writer, **names))
 
 
 async def mark(ctx: Context, reads: Reads) -> Read:
@@ -230,14 +205,7 @@ async def mark(ctx: Context, reads: Reads) -> Read:
 async def delete(ctx: Context, id: str, deletion: Deletion) -> Ok:  # noqa: A002 — the documentation's own name
     """Delete a message for yourself; with `scope=everyone`, which is its sender's alone, for both."""
     everyone = deletion.scope == "everyone"
-    done = await ctx.db.one(
-        queries.DELETE if everyone else queries.HIDE,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        id=ids.parse(id),
-        origin=ctx.origin,
-        now=ctx.now,
-    )
+    done = await ctx.db.one(queries.DELETE if everyone else queries.HIDE, **ctx.writer, id=ids.parse(id))
     if not done.found:
         raise NoSuchMessage
     if everyone and not done.own:
@@ -247,4 +215,4 @@ async def delete(ctx: Context, id: str, deletion: Deletion) -> Ok:  # noqa: A002
 
 async def unread_count(ctx: Context) -> UnreadCount:
     """How many messages wait for you, across all threads."""
-    return UnreadCount(await ctx.db.one(queries.UNREAD, org=ctx.org.id, me=ctx.me.id))
+    return UnreadCount(await ctx.db.one(queries.UNREAD, **ctx.viewer))

@@ -35,7 +35,10 @@ class Shown(msgspec.Struct, frozen=True):
     item: Notification
 
 
-_NAME = "coalesce(nullif(trim(a.first_name || ' ' || a.last_name), ''), split_part(a.email, '@', 1))"
+_NAME = f"""coalesce(
+        case when {policies.shown_to("n.recipient", "a")} then nullif(trim(a.first_name || ' ' || a.last_name), '') end,
+        split_part(a.email, '@', 1)
+    )"""
 _SUMMARY = f"""left(case n.type
         when 'message' then {_NAME} || ' sent you a message'
         when 'follow' then {_NAME} || ' follows you'
@@ -44,7 +47,7 @@ _SUMMARY = f"""left(case n.type
         else {_NAME}
     end, 200)"""
 _COLUMNS = f"""row(
-    n.id::text, p.email, n.type, a.email, {card("a")}, n.target::text, n.target_type, {_SUMMARY},
+    n.id::text, p.email, n.type, a.email, {card("a", "n.recipient")}, n.target::text, n.target_type, {_SUMMARY},
     jsonb_build_object(n.target_type || 'Id', n.target::text), n.group_key, n.read_at is not null, n.read_at,
     n.created_at
 )"""

@@ -9,11 +9,35 @@ but the person and staff.
 
 from __future__ import annotations
 
+from plaza.kernel import policies
 
-def card(person: str) -> str:
-    """The SQL of a `PersonCard` of the row `person`, as signed-in members see it."""
+
+def card(person: str, viewer: str) -> str:
+    """The SQL of a `PersonCard` of the row `person`, as the signed-in `viewer` sees it."""
+    return f"""case when {policies.shown_to(viewer, person)} then {open_card(person)}
+        else row(null::text, {person}.email, '', '', null::text, null::text, null::text) end"""
+
+
+def open_card(person: str) -> str:
+    """The SQL of a `PersonCard` of somebody who shows themselves to whoever reads it."""
     company = f"case when {person}.show_company then {person}.company end"
     return f"row({_named(person, f'{person}.email')}, {company}, {person}.job_title)"
+
+
+def named() -> str:
+    """SQL of the row of `person` that `:email` or `:person` names for `:me`: an id names only whom they may see."""
+    seen = f"(:staff::boolean or {policies.shown_to(':me', 'p')})"
+    return f"(select p.* from person p where p.org = :org and (p.email = :email or p.id = :person and {seen}))"
+
+
+def met() -> str:
+    """SQL of the row of `person` that `:email` or `:person` names for everybody, or that `meet` has found: `:met`."""
+    return """(
+        select p.* from person p
+        where p.org = :org and (
+            p.id = :met or (p.email = :email or p.id = :person) and p.claimed_at is not null and p.unlisted_at is null
+        )
+    )"""
 
 
 def address(person: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plaza.domains.people.facts import PersonSuspended
+from plaza.kernel import policies
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
@@ -70,6 +71,24 @@ INVITE = Statement(
     insert into person (org, id, email, created_at, updated_at) values (:org, :id, :email, :now, :now)
     on conflict (org, email) do update set email = excluded.email
     returning id
+    """,
+)
+MEET = Statement(
+    "people.meet",
+    int,
+    f"""
+    with seen as (
+        select p.id from person p where p.org = :org and (p.email = :email or p.id = :person)
+            and (:staff::boolean or {policies.shown_to(":me", "p")})
+    ),
+    invited as (
+        insert into person (org, id, email, created_at, updated_at)
+        select :org, :id, :email, :now, :now
+        where :email::text is not null and not exists (select 1 from seen)
+        on conflict (org, email) do update set email = excluded.email
+        returning id
+    )
+    select id from seen union all select id from invited union all select null limit 1
     """,
 )
 SUSPEND = Statement(

@@ -18,9 +18,9 @@ SocialLinks = Annotated[dict[Network, Url], Meta(max_length=20, description="Whe
 
 
 class PersonCard(Record):
-    """A person beside something of theirs."""
+    """A person beside something of theirs; an address alone where nobody uses it whom you may see."""
 
-    id: Id
+    id: Id | None
     email: Email
     first_name: Name
     last_name: Name

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from plaza.domains.people import addressing, queries
 from plaza.domains.people.addressing import AddressTaken
 from plaza.domains.people.finding import entry
 from plaza.domains.people.queries import PersonRow
 from plaza.kernel import addresses
+from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context, Organisation
 from plaza.kernel.errors import Forbidden, Missing
 from plaza.kernel.sql import Database
@@ -28,6 +29,16 @@ class Suspended(Forbidden):
 
     reason = "person.suspended"
     message = "This account is suspended."
+
+
+class Verdict(Protocol):
+    """What became of a step towards somebody: `nobody` where there is no such person for the caller."""
+
+    @property
+    def verdict(self) -> str: ...
+
+
+V = TypeVar("V", bound=Verdict)
 
 
 class Arrival(NamedTuple):
@@ -83,6 +94,27 @@ def _newcomer(org: Organisation, coming: Arrival) -> dict[str, Any]:
 async def invite(ctx: Context, email: str) -> int:
     """The id of the person at an address, made unclaimed when nobody has used it yet (contract, decision 16)."""
     return await ctx.db.one(queries.INVITE, org=ctx.org.id, id=ctx.new_id(), email=email, now=ctx.now)
+
+
+def naming(ctx: Context, ref: PersonRef, field: str) -> dict[str, Any]:
+    """What `fragments.named` binds for a reference in `field`."""
+    email, person = addresses.split(ref, field)
+    return {"email": email, "person": person, "staff": ctx.me.role != "customer"}
+
+
+async def meet(ctx: Context, ref: PersonRef, field: str, step: Callable[..., Awaitable[V]]) -> V:
+    """What comes of a step towards whom `ref` names; its statement binds `fragments.met`.
+
+    An address at which the caller sees nobody is invited, whether somebody uses it or not: neither the answer nor its
+    time tells which.
+    """
+    names = naming(ctx, ref, field)
+    staff = names.pop("staff")
+    done = await step(**names, met=None)
+    if done.verdict == "nobody":
+        known = await ctx.db.one(queries.MEET, **ctx.viewer, **names, staff=staff, id=ctx.new_id(), now=ctx.now)
+        done = await step(email=None, person=None, met=known)
+    return done
 
 
 async def suspend(db: Database, org: Organisation, email: str, now: datetime, *, lift: bool = False) -> int:

@@ -43,12 +43,12 @@ class Standing(Change, frozen=True):
     online: bool
 
 
-_ACQUAINTED = policies.acquainted("o.person", "p").replace(":org", "p.org")
 _BLOCKED = """select blocked from block where org = p.org and blocker = p.id
         union select blocker from block where org = p.org and blocked = p.id"""
 _HIDDEN_FROM = f"""array({_BLOCKED}
         union select o.person from presence o
-            where o.org = p.org and o.person <> p.id and p.unlisted_at is not null and not {_ACQUAINTED})"""
+            where o.org = p.org and o.person <> p.id and p.unlisted_at is not null
+                and not {policies.acquainted("o.person", "p")})"""
 _HERE = """exists (
         select 1 from presence o join node n on n.id = o.node and n.seen_at > :lapsed
         where o.org = p.org and o.person = p.id
@@ -153,7 +153,7 @@ ONLINE = Statement(
     ) o
     join person p on p.org = :org and p.id = o.person
     where not {policies.blocked(":me", "p.id")}
-        and (p.unlisted_at is null or p.id = :me or {policies.acquainted(":me", "p")})
+        and {policies.shown_to(":me", "p")}
     order by p.email
     limit 10000
     """,
