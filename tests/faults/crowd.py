@@ -1,7 +1,4 @@
-"""A crowd of sockets in a process of its own, so that what it costs is not the server's nor the test's.
-
-The child is told on its stdin what to do, a JSON array a line, and answers each with a JSON object on its stdout.
-"""
+"""A crowd of sockets in a process of its own: they come, listen, are cut off, and come back."""
 
 from __future__ import annotations
 
@@ -11,17 +8,12 @@ import itertools
 import json
 import os
 import random
-import resource
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, cast
 
-import uvloop
-
+from tests.faults.child import Child, obey
 from tests.faults.people import Person
 from tests.faults.wire import NAMESPACE
 
@@ -198,52 +190,15 @@ class Crowd:
         return {"inside": self.inside, "seconds": taken, "heard": self.heard, "cpu": cpu, "count": self.count}
 
 
-class Elsewhere:
-    """The child process, as the test speaks with it."""
-
-    def __init__(self, port: int, people: Sequence[Person], first: int = 0) -> None:
-        self._setting = [port, [auth(person) for person in people], first]
-
-    async def __aenter__(self) -> Elsewhere:
-        self._child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=1 << 20
-        )
-        await self._tell(self._setting)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._child.kill()
-        await self._child.communicate()
-
-    async def ask(self, verb: str, *arguments: object) -> dict[str, Any]:
-        """Has the crowd do something: `come`, `storm` or `look`."""
-        await self._tell([verb, *arguments])
-        assert self._child.stdout is not None
-        answer: dict[str, Any] = json.loads(await self._child.stdout.readline())
-        return answer
-
-    async def _tell(self, what: object) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.write(json.dumps(what).encode() + b"\n")
-        await self._child.stdin.drain()
-
-
 def auth(person: Person) -> str:
     """The packet with which somebody asks to be let in."""
     return f"40{NAMESPACE},{json.dumps({'token': person.token, 'orgId': person.org})}"
 
 
-async def main() -> None:
-    """Does what stdin says until it ends."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    crowd = Crowd(*json.loads(sys.stdin.readline()))
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        verb, *arguments = json.loads(line)
-        print(json.dumps(await getattr(crowd, verb)(*arguments)), flush=True)
+def crowd(port: int, people: Sequence[Person], first: int = 0) -> Child:
+    """A crowd of these people in a process of its own: `come`, `storm` or `look`."""
+    return Child(__name__, port, [auth(person) for person in people], first)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    obey(Crowd)

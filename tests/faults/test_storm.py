@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.faults.crowd import Elsewhere
+from tests.faults.crowd import crowd
 from tests.faults.length import length
 from tests.faults.people import community
 from tests.faults.servers import Served, serving
@@ -33,14 +33,14 @@ async def test_a_storm_of_reconnections_passes_and_does_not_stop_anybody_else(tm
         people = faults.people(*(f"member{number}" for number in range(CROWD)))
         asking = lambda http: http.get(ME)  # noqa: E731
         async with (
-            Elsewhere(served.port, people) as crowd,
+            crowd(served.port, people) as members,
             witness(served, faults.person("witness"), asking, 0.02) as bystander,
         ):
-            await crowd.ask("come")
+            await members.ask("come")
             before, admitted = memory(served.pid), await spoken(bystander.http, "people")
             for manner, most in (("patient", 20), ("rude", 60)):
                 bystander.seconds.clear()
-                back = await crowd.ask("storm", manner, most)
+                back = await members.ask("storm", manner, most)
                 waited = p99(bystander.seconds)
                 print(f"{manner}: {back}, REST p99 {waited:.3f} s, {memory(served.pid) - before:+.0f} MB")
                 assert back["inside"] == CROWD

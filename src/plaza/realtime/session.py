@@ -62,6 +62,7 @@ class Session:
 
     __slots__ = (
         "_drained",
+        "_held",
         "address",
         "blocked",
         "control_frames",
@@ -93,6 +94,8 @@ class Session:
         self.upgrading = False
         self.control_frames = 0
         self._drained: asyncio.Future[None] | None = None
+        self._held: int | None = None
+        """Bytes in the queue while it is blocked; None where they have not been counted."""
 
     def push(self, packet: bytes, volatile: bool = False) -> None:
         """Queue one Engine.IO packet."""
@@ -101,6 +104,7 @@ class Session:
     def flush(self) -> None:
         """Write what is queued unless blocked."""
         if self.queue and not self.blocked:
+            self._held = None
             self.link.send(self.queue)
         if self._drained is not None and not self.queue:
             self._drained.set_result(None)
@@ -119,8 +123,9 @@ class Session:
             return
         options = self.engine.options
         events, size = self.link.unsent()
+        held = sum(map(len, self.queue)) if self._held is None else self._held
         events += len(self.queue) + 1
-        size += sum(map(len, self.queue)) + len(frame)
+        size += held + len(frame)
         if volatile and (events * 2 > options.queue_events or size * 2 > options.queue_bytes):
             return
         if events > options.queue_events or size > options.queue_bytes:
@@ -128,6 +133,7 @@ class Session:
             asyncio.get_running_loop().call_soon(self.end, endings.SLOW)
             return
         self.queue.append(frame)
+        self._held = held + len(frame)
 
     def ping(self) -> None:
         """Ask the client for a sign of life."""
