@@ -102,7 +102,9 @@ class Plaza:
         self.authenticator = Authenticator(self.admission.find, self.admission.admit, self.clock)
         self._build_entry()
         self.bus = self._bus(node)
-        around = Surroundings(self._head, self._behind, lambda: self.relay.leads, self._wake, self._again)
+        around = Surroundings(
+            self._head, self._behind, lambda: self.relay.leads, self._wake, self._again, self.limits.charge
+        )
         self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, around)
         self.postman = self._postman()
         self.facts = self._facts()
@@ -124,7 +126,7 @@ class Plaza:
             self.tracker.run,
             self.postman.run,
             lister.run,
-            *upkeep.works(self.clock),
+            *upkeep.works(self.clock, self.limits),
         )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]
 
@@ -137,10 +139,10 @@ class Plaza:
         return LocalBus()
 
     def _build_entry(self) -> None:
-        limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
+        self.limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
         self.status = Status(self._ask_store)
-        self.rest = Rest(catalogue.TABLES, self.authenticator, self.store, self._context, limits, self.meter)
-        self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, limits, self.meter)
+        self.rest = Rest(catalogue.TABLES, self.authenticator, self.store, self._context, self.limits, self.meter)
+        self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter)
         origins = self.settings.cors_origins
         self.sockets = Server(
             {NAMESPACE: self.gateway},

@@ -15,6 +15,7 @@ from plaza.domains.organisations import KeyRetired
 from plaza.domains.people import PersonSuspended
 from plaza.entry.auth import Authenticator
 from plaza.entry.gateway import Gateway
+from plaza.entry.limits import SHARE_SECONDS, Limits
 from plaza.entry.switchboard import Switchboard
 from plaza.kernel.clock import Clock
 from plaza.kernel.context import Principal
@@ -64,16 +65,20 @@ class Upkeep:
         self._gateway = gateway
         self._switchboard = switchboard
 
-    def works(self, clock: Clock) -> Sequence[Work]:
+    def works(self, clock: Clock, limits: Limits) -> Sequence[Work]:
         """What is to be kept running."""
 
         async def expire() -> None:
             self._gateway.expire(clock().timestamp())
 
+        async def share() -> None:
+            self._switchboard.share(limits.spent())
+
         return (
             _every(SWEEP_SECONDS, self.sweep),
             _every(SWEEP_SECONDS, self.sweep_keys),
             _every(EXPIRE_SECONDS, expire),
+            _every(SHARE_SECONDS, share),
             _every(STATISTICS_SECONDS, self.refresh_statistics),
         )
 

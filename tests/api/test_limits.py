@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -9,7 +11,10 @@ import pytest
 
 from plaza.entry.limits import EVENTS, READS
 from tests.server import SETTINGS, Running
+from tests.sockets.twins import through, twins
 from tests.world import World
+
+SHARED_SECONDS = 12.0
 
 
 @pytest.fixture
@@ -41,3 +46,25 @@ async def test_a_socket_that_talks_too_fast_is_refused_and_lives(limited: World)
     assert refused
     assert {answer["code"] for answer in refused} == {"rate.limited"}
     assert socket.client.connected
+
+
+async def test_two_processes_share_the_limit_of_a_person(own_database_url: str) -> None:
+    """Guarantees, c.8: within a tenth, as soon as the burst that each gave at first has been made up for."""
+    async with twins(own_database_url, msgspec.structs.replace(SETTINGS, rate_limits="on", workers=2)) as worlds:
+        (alice,) = await worlds[0].north.people("alice")
+        begun, passed, refused = time.monotonic(), 0, 0
+
+        async def ask(world: World) -> None:
+            nonlocal passed, refused
+            while time.monotonic() - begun < SHARED_SECONDS:
+                answer = await through(world, alice).ask("GET", "messages/unread-count")
+                passed += answer.status_code == 200
+                refused += answer.status_code == 429
+                await asyncio.sleep(0.01)
+
+        await asyncio.gather(*(ask(world) for world in worlds for _ in range(2)))
+        seconds = time.monotonic() - begun
+        print(f"{passed} passed and {refused} refused in {seconds:.1f} s")
+        allowed = READS.burst + READS.each_second * seconds
+        assert refused > 0
+        assert 0.7 * allowed <= passed <= 1.1 * allowed, "little more than one process would let pass"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from plaza.entry.limits import Spend
 from plaza.kernel.context import Principal
 
 SERVER = "server"
@@ -58,11 +59,17 @@ class Again(msgspec.Struct, tag="again", frozen=True, array_like=True):
     seconds: float
 
 
+class Spent(msgspec.Struct, tag="spent", frozen=True, array_like=True):
+    """What the sender has let pass of those who ask for much; it counts against their limits everywhere."""
+
+    spends: list[Spend]
+
+
 class Wake(msgspec.Struct, tag="wake", frozen=True, array_like=True):
     """There are facts in the outbox."""
 
 
-Word = Emit | Head | Forget | Again | Wake
+Word = Emit | Head | Forget | Again | Spent | Wake
 _DECODER = msgspec.json.Decoder(Word)
 
 

@@ -19,6 +19,7 @@ from plaza.entry.circular import (
     Emit,
     Forget,
     Head,
+    Spent,
     Wake,
     Word,
     channel,
@@ -29,6 +30,7 @@ from plaza.entry.circular import (
 )
 from plaza.entry.gateway import Gateway
 from plaza.entry.hearing import Ear, Hearing
+from plaza.entry.limits import Spend
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.outbox import LiveEvent
 from plaza.kernel.ports import Bus
@@ -56,6 +58,8 @@ class Surroundings(NamedTuple):
     wake: Callable[[], None]
     again: Callable[[float], None]
     """Says once more who came and went in the last so many seconds, for those who could not hear it."""
+    charge: Callable[[Iterable[Spend]], None]
+    """Counts what another process has let pass."""
 
 
 class Switchboard:
@@ -121,6 +125,11 @@ class Switchboard:
         """Takes back the remembered tokens of a person about whom something has changed; their sockets go on."""
         self._say(SERVER, Forget(org, person, cut=False))
 
+    def share(self, spends: list[Spend]) -> None:
+        """What this process has let pass; nothing while the bus is away, for it would count when it is long over."""
+        if spends and self._bus.hears(SERVER):
+            self._bus.publish(SERVER, msgspec.json.encode(Spent(spends)))
+
     def announce(self) -> None:
         """There are facts in the outbox: the process that leads the relay shall know."""
         self._say(SERVER, Wake())
@@ -149,6 +158,8 @@ class Switchboard:
                 self._gateway.cut(word)
         elif isinstance(word, Again):
             self._around.again(word.seconds)
+        elif isinstance(word, Spent):
+            self._around.charge(word.spends)
         else:
             self._around.wake()
 
