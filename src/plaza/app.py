@@ -21,6 +21,7 @@ from plaza.domains.accounts import MailPosted
 from plaza.domains.accounts.jobs import Postman
 from plaza.domains.accounts.letters import SITE
 from plaza.domains.accounts.mail import newest
+from plaza.domains.badges.jobs import Awarder
 from plaza.domains.people import AddressChanged, PersonUnlisted
 from plaza.domains.people.jobs import Lister
 from plaza.domains.presence import queries as presence_queries
@@ -118,14 +119,14 @@ class Plaza:
         self.switchboard.head = await self._head()
         await self.sockets.start()
         upkeep = Upkeep(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard)
-        lister = Lister(self.store)
         works = (
             self.bus.run,
             self.switchboard.run,
             self.relay.run,
             self.tracker.run,
             self.postman.run,
-            lister.run,
+            Lister(self.store).run,
+            Awarder(self.store, self.clock, self.new_id, lambda: self.relay.leads).run,
             *upkeep.works(self.clock, self.limits),
         )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]

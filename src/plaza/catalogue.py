@@ -8,6 +8,10 @@ from typing import Any
 from plaza import __version__
 from plaza.domains.accounts import sessions
 from plaza.domains.accounts.routes import TABLE as ACCOUNTS
+from plaza.domains.badges import BadgeEarned, BadgeTakenBack
+from plaza.domains.badges.listeners import Listeners as BadgeListeners
+from plaza.domains.badges.recount import EARNED
+from plaza.domains.badges.routes import TABLE as BADGES
 from plaza.domains.blocks.routes import TABLE as BLOCKS
 from plaza.domains.connections import (
     ConnectionAccepted,
@@ -30,8 +34,8 @@ from plaza.domains.messages.routes import TABLE as MESSAGES
 from plaza.domains.notifications.listeners import LIVE as NOTIFICATIONS_LIVE
 from plaza.domains.notifications.listeners import Listeners
 from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
+from plaza.domains.organisations import OrganisationCreated, tokens
 from plaza.domains.organisations import service as organisations
-from plaza.domains.organisations import tokens
 from plaza.domains.people import AddressTaken
 from plaza.domains.people import service as people
 from plaza.domains.people.routes import PLATFORM
@@ -42,7 +46,19 @@ from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.kernel.counters import Recount
 from plaza.kernel.outbox import Fact, Listener
 
-TABLES = (ACCOUNTS, PEOPLE, PLATFORM, DIRECTORY, FOLLOWS, CONNECTIONS, BLOCKS, PRESENCE, MESSAGES, NOTIFICATIONS)
+TABLES = (
+    ACCOUNTS,
+    PEOPLE,
+    PLATFORM,
+    DIRECTORY,
+    FOLLOWS,
+    CONNECTIONS,
+    BLOCKS,
+    PRESENCE,
+    MESSAGES,
+    BADGES,
+    NOTIFICATIONS,
+)
 ADMISSION = (
     organisations.NoSuchOrganisation,
     tokens.InvalidToken,
@@ -55,23 +71,27 @@ ADMISSION = (
 """What every request may be refused for by those who find its organisation and verify its token."""
 LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
 """What facts say on sockets."""
-RECOUNTS: tuple[Recount, ...] = (follows.TIES, connections.TIES, HIDDEN)
+RECOUNTS: tuple[Recount, ...] = (follows.TIES, connections.TIES, HIDDEN, EARNED)
 """How every counter is counted again."""
 
 
 def listeners(new_id: Callable[[], int]) -> dict[type[Fact], list[Listener]]:
     """The durable effects of facts, in the order in which they happen: what begins a thing before what ends it."""
     heard = Listeners(new_id)
+    earning = BadgeListeners(new_id)
     return {
-        FollowAdded: [heard.followed],
+        OrganisationCreated: [earning.organisation_created],
+        FollowAdded: [heard.followed, earning.followed],
         FollowRemoved: [heard.unfollowed],
         ConnectionRequested: [heard.connection_requested],
-        ConnectionAccepted: [heard.connection_accepted],
+        ConnectionAccepted: [heard.connection_accepted, earning.connected],
         ConnectionRejected: [heard.connection_rejected],
         ConnectionEnded: [heard.connection_ended],
         MessageSent: [delivered, heard.message_sent],
         MessageRead: [heard.message_read],
         MessageDeleted: [heard.message_deleted],
+        BadgeEarned: [heard.badge_earned],
+        BadgeTakenBack: [heard.badge_taken_back],
     }
 
 

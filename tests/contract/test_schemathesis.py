@@ -19,6 +19,7 @@ from schemathesis.engine import events, from_schema
 
 from plaza.catalogue import TABLES
 from plaza.entry.openapi import PARAMETERS
+from plaza.entry.rest import mounted
 from plaza.kernel import ids, paging
 from tests.world import World
 
@@ -27,6 +28,7 @@ EXAMPLES = int(os.environ.get("PLAZA_TEST_EXAMPLES", "20"))
 SLOWEST_SECONDS = 5
 """Nothing answers in more; generous, since the tests share the machine."""
 TAGS = [table.name for table in TABLES if any(route.auth != "public" for route in table.routes)]
+STAFFS_OWN = {re.sub(r":\w+", "[^/]+", path) for path, route in mounted(TABLES) if route.auth == "staff"}
 
 
 class Caller(NamedTuple):
@@ -38,6 +40,7 @@ class Caller(NamedTuple):
     """Whether they try the routes that need a token, or those that need none."""
     signed_in: bool = True
     thorough: bool = True
+    role: str = "customer"
 
 
 STRANGER = Caller("stranger", secured=False, signed_in=False)
@@ -46,6 +49,7 @@ MEMBER = Caller("member")
 INTRUDER = Caller("stranger-among-members", signed_in=False, thorough=False)
 # The routes are those of the other prefix; what could differ is whether they are there.
 BELOW_STAFF = Caller("member-below-staff", "^/community/", thorough=False)
+STAFF = Caller("staff", f"^/({'|'.join(sorted(STAFFS_OWN))})$", role="staff")
 
 _NUMBERS = itertools.count(1)
 schemathesis.openapi.format("cursor", strategies.integers(0, ids.HIGHEST).map(paging.encode))
@@ -145,11 +149,11 @@ def _failures(event: events.ScenarioFinished) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("caller", "tag"),
-    [(STRANGER, None), (INTRUDER, None), (BELOW_STAFF, None), *((MEMBER, tag) for tag in TAGS)],
+    [(STRANGER, None), (INTRUDER, None), (BELOW_STAFF, None), (STAFF, None), *((MEMBER, tag) for tag in TAGS)],
     ids=lambda part: part.name if isinstance(part, Caller) else part or "all",
 )
 async def test_the_server_does_what_the_document_says(at_home: World, caller: Caller, tag: str | None) -> None:
-    (alice,) = await at_home.north.people("alice")
+    alice = await at_home.north.person("alice", role=caller.role).arrive()
     config = configured(caller, alice.token)
     found = await asyncio.to_thread(lambda: sorted(set(complaints(at_home.url, caller, tag, config))))
     assert not found, "\n\n".join(found[:20])

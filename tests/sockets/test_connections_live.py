@@ -56,8 +56,8 @@ async def test_both_hear_of_a_request_and_of_its_acceptance_what_they_would_fetc
     assert heard(phone) == [("connectionRequest", request["id"]), ("connectionAccepted", request["id"])]
     assert heard(alices) == [("connectionRequestSent", request["id"]), ("connectionAccepted", request["id"])]
     assert heard(strangers[0]) == heard(strangers[1]) == []
-    assert [item["type"] for item in phone.all("notification")] == ["connection_request"]
-    assert [item["type"] for item in alices.all("notification")] == ["connection_accepted"]
+    assert [item["type"] for item in phone.all("notification")] == ["connection_request", "badge_earned"]
+    assert [item["type"] for item in alices.all("notification")] == ["connection_accepted", "badge_earned"]
 
 
 async def test_both_hear_why_a_request_or_a_connection_is_no_more(world: World, prefix: str) -> None:

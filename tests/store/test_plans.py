@@ -60,6 +60,12 @@ DATA = [
     select org, id, 'p' || id, '{}', array[id::integer, 7] from person""",
     """insert into address_change (org, id, person, old, new, by, changed_at)
     select org, id, id, 'old' || id, email, 'token', now() from person""",
+    """insert into badge (org, id, name, title, description, category, rarity, criteria, criteria_type, criteria_value,
+        auto_award, status, created_at, updated_at)
+    select o.id, n, 'b' || n, 't', '', 'special', 'common', '', 'followers_count', n, true,
+        case when n % 4 = 0 then 'retired' else 'active' end, now(), now() from org o, generate_series(1, 100) n""",
+    """insert into badge_award (org, id, badge, person, awarded_at)
+    select org, id * 10 + n, n, id, now() from person, generate_series(1, 5) n""",
     """insert into idempotency (org, person, key, fingerprint, status, body, created_at)
     select org, id, 'k' || n, '', 200, '', now() from person, generate_series(1, 3) n""",
 ]

@@ -12,7 +12,7 @@ from plaza.settings import Settings
 
 @click.group()
 def counts() -> None:
-    """Counters: followers, connections, what is hidden of a conversation."""
+    """Counters: followers, connections, badges, what is hidden of a conversation."""
 
 
 @counts.command("repair")

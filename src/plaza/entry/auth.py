@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from plaza.entry.circular import Forget
 from plaza.kernel.clock import Clock
 from plaza.kernel.context import Organisation, Principal
-from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
+from plaza.kernel.errors import Forbidden, Invalid, StaffOnly, Unauthenticated
 from plaza.kernel.routes import Auth
 
 FindOrganisation = Callable[[str], Awaitable[Organisation]]
@@ -91,6 +91,8 @@ class Authenticator:
         principal = (await self.remembered(org, token)).principal
         if auth != "account" and not principal.id:
             raise Unverified
+        if auth == "staff" and not principal.is_staff:
+            raise StaffOnly
         return principal
 
     async def remembered(self, org: Organisation, token: str) -> Remembered:

@@ -131,7 +131,7 @@ def _tag(tag: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         for path, operations in document["paths"].items()
         for method in METHODS
         if method in operations and tag["name"] in operations[method]["tags"]
-        if not path.startswith(f"/{PREFIXES[1]}/")
+        if not path.startswith(f"/{PREFIXES[1]}/") or not _twin(path, PREFIXES[0], method, document)
     ]
     return {
         "id": tag["name"],
@@ -140,6 +140,12 @@ def _tag(tag: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         "routes": routes,
         **_events(document, tag["name"]),
     }
+
+
+def _twin(path: str, prefix: str, method: str, document: Mapping[str, Any]) -> str | None:
+    """The path of the same route below the other community prefix; None where it is not there."""
+    other = _COMMUNITY.sub(f"/{prefix}/", path)
+    return other if _COMMUNITY.match(path) and method in document["paths"].get(other, {}) else None
 
 
 def _events(document: Mapping[str, Any], tag: str) -> dict[str, Any]:
@@ -169,7 +175,7 @@ def _route(path: str, method: str, document: Mapping[str, Any]) -> dict[str, Any
         "method": method.upper(),
         "path": path,
         "rest": operation.get("description", "").partition("\n\n")[2],
-        "also": _COMMUNITY.sub(f"/{PREFIXES[1]}/", path) if _COMMUNITY.match(path) else None,
+        "also": None if path.startswith(f"/{PREFIXES[1]}/") else _twin(path, PREFIXES[1], method, document),
         "parameters": parameters,
         "asked": asked,
         "fields": None if asked is None else _fields(asked, components["schemas"]),

@@ -50,6 +50,7 @@ _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     "optional": [{}, {"bearer": []}],
     "member": [{"bearer": []}],
     "account": [{"bearer": []}],
+    "staff": [{"bearer": []}],
 }
 
 
@@ -143,7 +144,7 @@ def _operation(table: Table, route: Route, schemas: Schemas, answers: Answers) -
 
 def _parameters(route: Route, schemas: Schemas) -> list[Schema]:
     found: list[Schema] = [{"$ref": "#/components/parameters/orgid"}]
-    if route.writes and route.auth == "member":
+    if route.keyed:
         found.append({"$ref": "#/components/parameters/idempotencyKey"})
     names = re.findall(r":(\w+)", route.path)
     for name, hint in zip(names, _segments(route).values(), strict=True):

@@ -18,6 +18,7 @@ from plaza.kernel.errors import (
     Mismatch,
     Missing,
     Refusal,
+    StaffOnly,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -49,11 +50,13 @@ def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refu
         found += [refusal for refusal in admission if issubclass(refusal, Missing)]
     else:
         found += [Unauthenticated, *admission]
-    if route.auth in ("member", "optional"):
+    if route.auth in ("member", "optional", "staff"):
         found.append(Unverified)
+    if route.auth == "staff":
+        found.append(StaffOnly)
     if route.writes:
         found += [TooLarge, UnsupportedMedia]
-    if route.writes and route.auth == "member":
+    if route.keyed:
         found += [InFlight, Mismatch]
     by_reason: dict[str, type[Refusal]] = {refusal.reason: refusal for refusal in [*found, *route.errors]}
     return list(by_reason.values())

@@ -24,7 +24,7 @@ from plaza.kernel.routes import Route, Table
 
 log = structlog.get_logger("plaza.rest")
 PREFIXES = ("client/community", "community")
-"""Customers' and staff's; one set of member routes serves both (contract, decision 2)."""
+"""Customers' and staff's; member routes are on both, those of staff on theirs alone (contract, decision 2)."""
 IN_FLIGHT_MS = 5_000
 """How long a request waits for an earlier one with the same key."""
 LONGEST_KEY = 255
@@ -113,7 +113,7 @@ class Rest:
         ctx = self._context(org, person, request_id=request.id, address=request.address)
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
-        key = request.only("idempotency-key") if route.writes and route.auth == "member" else None
+        key = request.only("idempotency-key") if route.keyed else None
         if key is not None:
             return await self._once(ctx, route, arguments, key, request, sent)
         status, record = route.answer(await route.call(ctx, *arguments))
@@ -152,7 +152,7 @@ def mounted(tables: Iterable[Table]) -> Iterable[tuple[str, Route]]:
             if table.root:
                 yield route.path, route
             else:
-                for prefix in PREFIXES:
+                for prefix in PREFIXES[1:] if route.auth == "staff" else PREFIXES:
                     yield f"{prefix}/{route.path}", route
 
 

@@ -43,6 +43,11 @@ class Principal(msgspec.Struct, frozen=True):
     key: str = ""
     """The key that signed the token: our name for it, with the signer's own behind a slash where it publishes keys."""
 
+    @property
+    def is_staff(self) -> bool:
+        """Whether the token's signer says that they work for the organisation."""
+        return self.role != "customer"
+
 
 class Teller(Protocol):
     """Says something to the sockets of a person at once, on every process; nothing is kept."""
@@ -74,6 +79,11 @@ class Context:
     """The network address of the client, for limits; never stored."""
     if_match: str | None = None
     """The header `If-Match` of a write: the version that the client means to change."""
+
+    def means(self, version: int) -> bool:
+        """Whether `If-Match` names the version: `3`, `"3"`, several of them, or `*` for any."""
+        named = [tag.strip().removeprefix("W/").strip('"') for tag in (self.if_match or "*").split(",")]
+        return "*" in named or str(version) in named
 
     @property
     def me(self) -> Principal:

@@ -66,6 +66,13 @@ class Forbidden(Refusal):
     message = "You may not do this."
 
 
+class StaffOnly(Forbidden):
+    """The caller is a customer: 403."""
+
+    reason = "auth.staff_only"
+    message = "Only staff may do this."
+
+
 class Missing(Refusal):
     """It does not exist, or the caller may not know that it does: 404."""
 

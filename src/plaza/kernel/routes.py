@@ -21,9 +21,10 @@ from plaza.kernel.wire import Body, Query
 
 T = TypeVar("T")
 UseCase = Callable[..., Awaitable[Any]]
-Auth = Literal["public", "optional", "member", "account"]
+Auth = Literal["public", "optional", "member", "account", "staff"]
 """`public`: the organisation alone; `optional`: a person, or nobody while the organisation lets everybody read;
-`member`: a person; `account`: also one whose address is not verified yet.
+`member`: a person; `account`: also one whose address is not verified yet; `staff`: a person whose token says staff or
+admin, below the prefix of staff alone.
 """
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -81,8 +82,13 @@ class Route:
 
     @property
     def writes(self) -> bool:
-        """Whether it may change something, and therefore takes an `Idempotency-Key`."""
+        """Whether it may change something."""
         return self.method != "GET"
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an `Idempotency-Key`: a write of somebody who is known."""
+        return self.writes and self.auth in ("member", "staff")
 
     def answer(self, result: Any) -> tuple[HTTPStatus, Any]:
         """The status and the record of what the use case gave."""

@@ -50,6 +50,51 @@ create table address_change (
 CREATE INDEX address_change_old ON address_change USING btree (org, old, changed_at DESC);
 CREATE INDEX address_change_person ON address_change USING btree (org, person);
 
+create table badge (
+    org integer not null,
+    id bigint not null,
+    name text not null,
+    title text not null,
+    description text not null,
+    icon text,
+    category text not null,
+    rarity text not null,
+    criteria text not null,
+    criteria_type text,
+    criteria_value integer,
+    auto_award boolean not null,
+    earned_by integer not null default 0,
+    status text not null default 'active'::text,
+    version integer not null default 1,
+    created_at timestamp with time zone not null,
+    updated_at timestamp with time zone not null,
+    PRIMARY KEY (org, id),
+    UNIQUE (org, name),
+    FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE,
+    CHECK ((category = ANY (ARRAY['engagement'::text, 'networking'::text, 'events'::text, 'content'::text, 'special'::text, 'milestone'::text]))),
+    CHECK (((criteria_type IS NULL) = (criteria_value IS NULL))),
+    CHECK (((criteria_type IS NOT NULL) OR (NOT auto_award))),
+    CHECK ((criteria_value > 0)),
+    CHECK ((earned_by >= 0)),
+    CHECK ((rarity = ANY (ARRAY['common'::text, 'uncommon'::text, 'rare'::text, 'legendary'::text]))),
+    CHECK ((status = ANY (ARRAY['active'::text, 'retired'::text])))
+);
+CREATE INDEX badge_listed ON badge USING btree (org, status, id DESC);
+
+create table badge_award (
+    org integer not null,
+    id bigint not null,
+    badge bigint not null,
+    person bigint not null,
+    awarded_at timestamp with time zone not null,
+    revoked_at timestamp with time zone,
+    PRIMARY KEY (org, badge, person),
+    UNIQUE (org, id),
+    FOREIGN KEY (org, badge) REFERENCES badge(org, id) ON DELETE CASCADE,
+    FOREIGN KEY (org, person) REFERENCES person(org, id) ON DELETE CASCADE
+);
+CREATE INDEX badge_award_person ON badge_award USING btree (org, person, id DESC) WHERE (revoked_at IS NULL);
+
 create table block (
     org integer not null,
     id bigint not null,

@@ -7,7 +7,7 @@ import msgspec
 from plaza.domains.directory.fragments import seen
 from plaza.domains.directory.schemas import PersonProfile
 from plaza.domains.people import PublicProfile, public_profile
-from plaza.kernel import policies
+from plaza.kernel import badges, policies
 from plaza.kernel.paging import MOST, page_of
 from plaza.kernel.sql import Statement
 
@@ -125,7 +125,7 @@ PROFILE = Statement(
     "directory.profile",
     PersonProfile,
     f"""
-    select {public_profile("p", "f")},
+    select {public_profile("p", "f")}, {badges.earned("p")},
         row(coalesce(t.followers, 0), coalesce(t.following, 0), coalesce(t.connections, 0)),
         case when :me::bigint is not null then {_RELATIONSHIP} end
     from person p

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from plaza.domains.people import PublicProfile
+from plaza.kernel.badges import ProfileBadges
 from plaza.kernel.paging import Limit, Paging
 from plaza.kernel.wire import Count, Id, Query, Record
 
@@ -50,6 +51,7 @@ class Relationship(Record):
 class PersonProfile(PublicProfile):
     """A person's profile as you may see it; `relationship` is null for readers without a token."""
 
+    badges: ProfileBadges
     counters: Counters
     relationship: Relationship | None
 

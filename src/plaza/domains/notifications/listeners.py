@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from plaza.domains.badges import BadgeEarned, BadgeTakenBack
 from plaza.domains.follows import FollowAdded, FollowRemoved
 from plaza.domains.notifications import queries
 from plaza.domains.notifications.facts import Notified
@@ -126,6 +127,21 @@ class Listeners:
             [Cause(item, person, _message(item.fact.message)) for item in announced for person in item.fact.people],
         )
 
+    async def badge_earned(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A notification for whoever has earned a badge; nobody else has done it, so that no block hides it."""
+        return await self._record(
+            db,
+            [
+                News(item, fact.person, "badge_earned", fact.person, fact.badge, "badge", "badge_earned", _badge(fact))
+                for item in announced
+                for fact in [item.fact]
+            ],
+        )
+
+    async def badge_taken_back(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
+        """A badge that was taken back takes its notification along."""
+        return await _withdraw(db, [Cause(item, item.fact.person, _badge(item.fact)) for item in announced])
+
     async def _record(self, db: Database, news: Sequence[News]) -> Sequence[Announced]:
         made = await db.all(
             queries.RECORD,
@@ -152,6 +168,10 @@ def _message(message: int) -> str:
 
 def _follow(fact: FollowAdded | FollowRemoved) -> str:
     return f"follow:{fact.follow}"
+
+
+def _badge(fact: BadgeEarned | BadgeTakenBack) -> str:
+    return f"badge:{fact.award}"
 
 
 def _tie(what: str, fact: Any) -> str:

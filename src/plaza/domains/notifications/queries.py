@@ -44,6 +44,9 @@ _SUMMARY = f"""left(case n.type
         when 'follow' then {_NAME} || ' follows you'
         when 'connection_request' then {_NAME} || ' wants to connect with you'
         when 'connection_accepted' then 'You and ' || {_NAME} || ' are connected'
+        when 'badge_earned' then 'You have earned the badge ' || (
+            select b.title from badge b where b.org = n.org and b.id = n.target
+        )
         else {_NAME}
     end, 200)"""
 _COLUMNS = f"""row(

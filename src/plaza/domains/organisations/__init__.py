@@ -1,8 +1,8 @@
 """Organisations: the tenants, their settings and the keys that sign their members' tokens.
 
-Tables: `org`, `org_key`. Facts: `key.retired`.
+Tables: `org`, `org_key`. Facts: `organisation.created`, `key.retired`.
 """
 
-from plaza.domains.organisations.facts import KeyRetired
+from plaza.domains.organisations.facts import KeyRetired, OrganisationCreated
 
-__all__ = ["KeyRetired"]
+__all__ = ["KeyRetired", "OrganisationCreated"]

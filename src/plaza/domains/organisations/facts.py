@@ -7,6 +7,12 @@ from typing import ClassVar
 from plaza.kernel.outbox import Fact
 
 
+class OrganisationCreated(Fact):
+    """There is a new organisation."""
+
+    kind: ClassVar[str] = "organisation.created"
+
+
 class KeyRetired(Fact):
     """A key of the organisation signs nothing any more: its tokens and their sockets end, on every process."""
 

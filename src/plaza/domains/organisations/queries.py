@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.organisations.facts import KeyRetired
+from plaza.domains.organisations.facts import KeyRetired, OrganisationCreated
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
@@ -46,6 +46,8 @@ class Summary(msgspec.Struct, frozen=True):
     created_at: str
 
 
+_CREATED = announce(OrganisationCreated, "made").replace(":origin", "null").replace(":org", "id")
+
 FIND = Statement(
     "organisations.find", OrgRow, "select id, slug, name, settings from org where slug = :slug", hot=True, tenant=False
 )
@@ -61,10 +63,14 @@ KEYS = Statement(
 CREATE = Statement(
     "organisations.create",
     OrgRow,
-    """
-    insert into org (slug, name, settings, created_at) values (:slug, :name, :settings, :now)
-    on conflict (slug) do nothing
-    returning id, slug, name, settings
+    f"""
+    with made as (
+        insert into org (slug, name, settings, created_at) values (:slug, :name, :settings, :now)
+        on conflict (slug) do nothing
+        returning id, slug, name, settings
+    ),
+    announced as ({_CREATED})
+    select id, slug, name, settings from made
     """,
     tenant=False,
 )

@@ -9,7 +9,7 @@ but the person and staff.
 
 from __future__ import annotations
 
-from plaza.kernel import policies
+from plaza.kernel import badges, policies
 
 
 def card(person: str, viewer: str) -> str:
@@ -72,7 +72,7 @@ def own_profile(person: str, profile: str) -> str:
             {person}.unlisted_at is null, {described(profile)}, row({shown}),
             row({person}.auto_accept_qr_scans, {person}.messages_from = 'everyone', {person}.read_receipts)
         ),
-        {person}.version, {person}.created_at, {person}.updated_at"""
+        {badges.earned(person)}, {person}.version, {person}.created_at, {person}.updated_at"""
 
 
 def _named(person: str, email: str) -> str:

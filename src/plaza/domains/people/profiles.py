@@ -47,19 +47,13 @@ async def change_me(ctx: Context, changes: ProfileChanges) -> Profile:
     """
     for _ in range(MOST_TRIES):
         before = await me(ctx)
-        if changes.version not in (UNSET, before.version) or not _meant(ctx.if_match, before.version):
+        if changes.version not in (UNSET, before.version) or not ctx.means(before.version):
             raise ProfileChanged
         after = _tidied(_merged(before, changes))
         changed = await ctx.db.maybe(queries.CHANGE, **_columns(ctx, after))
         if changed is not None:
             return changed
     raise ProfileChanged
-
-
-def _meant(if_match: str | None, version: int) -> bool:
-    """Whether `If-Match` names the version: `3`, `"3"`, several of them, or `*` for any."""
-    named = [tag.strip().removeprefix("W/").strip('"') for tag in (if_match or "*").split(",")]
-    return "*" in named or str(version) in named
 
 
 def _merged(record: R, changes: Body) -> R:
@@ -102,7 +96,7 @@ def _columns(ctx: Context, profile: Profile) -> dict[str, Any]:
     allowed = msgspec.structs.asdict(community.connection_preferences)
     everyone = allowed.pop("allow_messages_from_non_connections")
     own = msgspec.structs.asdict(profile)
-    for name in ("id", "email", "community_profile", "created_at", "updated_at"):
+    for name in ("id", "email", "community_profile", "created_at", "updated_at", "badges"):
         del own[name]
     described = msgspec.structs.asdict(community)
     for name in ("visibility", "connection_preferences"):

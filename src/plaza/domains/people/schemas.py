@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
+from plaza.kernel.badges import ProfileBadges
 from plaza.kernel.wire import Body, Count, Email, Id, Instant, Line, Name, Paragraph, Record, Url
 
 Headline = Annotated[str, Meta(max_length=150)]
@@ -79,6 +80,7 @@ class Profile(Record):
     phone: Phone | None
     location: Line | None
     community_profile: CommunityProfile
+    badges: ProfileBadges
     version: Count
     created_at: Instant
     updated_at: Instant
