@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
+from plaza.adapters.postgres_bus import PostgresBus
 from tests.redis_server import RedisServer, redis_server
 from tests.server import SETTINGS
 from tests.sockets.twins import through, twins
@@ -71,6 +73,23 @@ async def test_every_reader_hears_the_same_order_on_both_processes(worlds: tuple
     for reader in readers:
         await reader.hears("newMessage", 80)
         assert [message["seq"] for message in reader.all("newMessage")] == list(range(1, 81))
+
+
+async def test_what_nobody_understands_ends_no_connection_and_hides_nothing(worlds: tuple[World, World]) -> None:
+    """A process of another version speaks on the same bus, or something that is no process of ours."""
+    here, there = worlds
+    alice, bob = await here.north.people("alice", "bob")
+    bobs = await there.socket(through(there, bob))
+    speaks, hears = here.server.plaza.bus, there.server.plaza.bus
+    for number in range(20):
+        here.server.loop.call_soon_threadsafe(speaks.publish, "server", b'["hereafter",{"of":"another version"}]')
+        if isinstance(hears, PostgresBus):
+            await here.rows("select pg_notify('plaza_server', 'no letter')::text")
+        await alice.send(bob, str(number))
+        await asyncio.sleep(0.02)
+        assert hears.hears("server")
+    await bobs.hears("newMessage", 20)
+    assert [message["content"] for message in bobs.all("newMessage")] == [str(number) for number in range(20)]
 
 
 async def test_a_person_who_is_on_both_goes_offline_when_both_are_gone(worlds: tuple[World, World]) -> None:

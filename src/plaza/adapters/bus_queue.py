@@ -19,6 +19,8 @@ FLUSH_SECONDS = 2.0
 """How long a process that stops gives the bus to take its last messages."""
 FIRST_SECONDS, LONGEST_SECONDS = 0.1, 2.0
 """Between two tries to reach the bus."""
+NOBODY = -1
+"""Where processes are counted from nought."""
 SERVER = "server"
 """The channel that every process follows."""
 
@@ -41,6 +43,15 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, node: int, messages: Sequence[bytes]) -> Letter:
         """A letter with messages, which are JSON already."""
         return cls(node, [msgspec.Raw(message) for message in messages])
+
+    @classmethod
+    def read(cls, body: bytes | str) -> Letter:
+        """A letter that came in; what is none may have been anything: something is lost."""
+        try:
+            return msgspec.json.decode(body, type=cls)
+        except msgspec.MsgspecError:
+            log.warning("bus.not_understood")
+            return cls(NOBODY, lost=True)
 
 
 class Outgoing:

@@ -186,7 +186,7 @@ class PostgresBus:
     async def _read(self) -> None:
         while True:
             channel, body = await self._unread.get()
-            letter = msgspec.json.decode(body, type=Letter)
+            letter = Letter.read(body)
             if letter.node == self._node:
                 continue
             self.heard[channel] += 1

@@ -169,7 +169,7 @@ class RedisBus:
         return kind == b"subscribe"
 
     def _open(self, channel: str, body: bytes) -> None:
-        letter = msgspec.json.decode(body, type=Letter)
+        letter = Letter.read(body)
         if letter.node == self._node:
             return
         self.heard[channel] += 1

@@ -80,7 +80,7 @@ class Switchboard:
         self._said: dict[int, int] = {}
         self._began = 0
         self._beaten = self._heard = time.monotonic()
-        bus.subscribe(lambda message: self._take(understand(message)), self._lost)
+        bus.subscribe(self._hear, self._lost)
 
     # To speak: what the relay shows, as its stage.
 
@@ -140,6 +140,16 @@ class Switchboard:
         self._bus.publish(where, msgspec.json.encode(word))
 
     # To hear.
+
+    def _hear(self, message: bytes) -> None:
+        """A message of another process; one of another version may have meant anything."""
+        try:
+            word = understand(message)
+        except msgspec.ValidationError:
+            log.warning("bus.not_understood")
+            self._lost()
+        else:
+            self._take(word)
 
     def _take(self, word: Word) -> None:
         if isinstance(word, Emit):
