@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -18,7 +19,6 @@ from plaza.entry.gateway import Gateway
 from plaza.entry.limits import SHARE_SECONDS, Limits
 from plaza.entry.switchboard import Switchboard
 from plaza.kernel.clock import Clock
-from plaza.kernel.context import Principal
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.outbox import Announced, Fact, Listener
 from plaza.kernel.sql import Database
@@ -31,9 +31,19 @@ Work = Callable[[], Awaitable[Any]]
 
 SWEEP_SECONDS = 5.0
 """How often rights are asked of the store again, should the word of a change have been lost (guarantees, G11)."""
+STEP = 500
+"""Tokens and sockets looked through at once."""
 EXPIRE_SECONDS = 0.5
 STATISTICS_SECONDS = 1.0
 AGAIN_SECONDS = 0.5
+
+
+class Known(NamedTuple):
+    """Who is known here, each with the organisation; people without an id have no person yet."""
+
+    people: set[tuple[int, int]]
+    sessions: set[tuple[int, int]]
+    keys: set[tuple[int, str]]
 
 
 async def keep(work: Work) -> None:
@@ -84,23 +94,32 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Asks the store who of the people here may not be here any more."""
-        known = self._known()
-        people = {(org, principal.id) for org, principal in known if principal.id}
-        for org, person in await self._admission.suspended(people):
+        known = await self._known()
+        for org, person in await self._admission.suspended(known.people):
             self._switchboard.forget(org, person=person)
-        sessions = {(org, principal.session) for org, principal in known if principal.session is not None}
-        for org, session in await self._admission.over(sessions):
+        for org, session in await self._admission.over(known.sessions):
             self._switchboard.forget(org, session=session)
 
     async def sweep_keys(self) -> None:
         """Asks which of the keys that the tokens here stand on hold no longer; apart, for signers may be slow."""
-        keys = {(org, principal.key) for org, principal in self._known()}
-        for org, key in await self._admission.retired(keys):
+        for org, key in await self._admission.retired((await self._known()).keys):
             self._switchboard.forget(org, key=key)
 
-    def _known(self) -> list[tuple[int, Principal]]:
-        """Whose tokens are remembered here, and whose sockets are open: the one may outlast the other."""
-        return [*self._authenticator.known(), *self._gateway.known()]
+    async def _known(self) -> Known:
+        """Of tokens that are remembered here and of sockets that are open: the one may outlast the other.
+
+        They may be many: looked through in steps, with other work in between.
+        """
+        found = Known(set(), set(), set())
+        for number, (org, principal) in enumerate(chain(self._authenticator.known(), self._gateway.known()), 1):
+            if principal.id:
+                found.people.add((org, principal.id))
+            if principal.session is not None:
+                found.sessions.add((org, principal.session))
+            found.keys.add((org, principal.key))
+            if number % STEP == 0:
+                await asyncio.sleep(0)
+        return found
 
     async def refresh_statistics(self) -> None:
         """Once for the whole server: by the process that leads the relay."""

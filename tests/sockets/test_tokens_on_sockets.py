@@ -35,3 +35,15 @@ async def test_a_fresh_token_keeps_the_socket_and_somebody_elses_ends_it(world: 
     answer = await socket.ask("authenticate", {"token": bob.token})
     assert (answer["success"], answer["code"]) == (False, "auth.other_person")
     await asyncio.wait_for(socket.closed.wait(), 2)
+
+
+async def test_a_right_that_ends_unheard_ends_a_socket_whose_token_nobody_remembers(world: World) -> None:
+    """G11: by the sweep, within ten seconds; a socket may outlast what is remembered of its token."""
+    alice, bob = await world.north.people("alice", "bob")
+    socket, other = await bob.socket(), await alice.socket()
+    org = world.north.org.id
+    world.server.loop.call_soon_threadsafe(world.server.plaza.switchboard.ask_again, org, int(bob.id))
+    await socket.settles()
+    await world.rows("update person set status = 'suspended' where org = $1 and id = $2", org, int(bob.id))
+    await asyncio.wait_for(socket.closed.wait(), 10)
+    assert other.client.connected

@@ -115,7 +115,7 @@ class Authenticator:
 
     def known(self) -> Iterator[tuple[int, Principal]]:
         """(organisation, whose it is) of every remembered token."""
-        return ((known.org, known.principal) for known in self._tokens.values())
+        return ((known.org, known.principal) for known in list(self._tokens.values()))
 
     def forget(self, word: Forget) -> None:
         """Drops the remembered tokens that are meant, and what is known of the organisation."""
