@@ -145,9 +145,9 @@ class Plaza:
         self.rest = Rest(catalogue.TABLES, self.authenticator, self.store, self._context, self.limits, self.meter)
         self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter)
         origins = self.settings.cors_origins
+        allowed = None if not origins or "*" in origins else tuple(origins)
         self.sockets = Server(
-            {NAMESPACE: self.gateway},
-            Options(origins=None if not origins or "*" in origins else tuple(origins), originless=True),
+            {NAMESPACE: self.gateway}, Options(origins=allowed, originless=True, admit=self.gateway.admit)
         )
         self.gateway.server = self.sockets
         self.gateway.replay = self._replay

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from plaza.entry.limits import EVENTS, READS
+from plaza.entry.limits import EVENTS, READS, STRANGERS
 from tests.server import SETTINGS, Running
 from tests.sockets.twins import through, twins
 from tests.world import World
@@ -46,6 +46,21 @@ async def test_a_socket_that_talks_too_fast_is_refused_and_lives(limited: World)
     assert refused
     assert {answer["code"] for answer in refused} == {"rate.limited"}
     assert socket.client.connected
+
+
+async def test_an_address_that_knocks_too_often_is_told_when_to_come_back(limited: World) -> None:
+    """Before it is known who comes: handshakes of sockets count with the requests of the same address."""
+    door = "/socket.io/?EIO=4&transport=polling"
+    (alice,) = await limited.north.people("alice")
+    for _ in range(STRANGERS.burst):
+        await limited.http.get("/client/community/people/me", headers={"orgid": alice.tenant.slug})
+    answer = await limited.http.get(door)
+    while answer.status_code == 200:
+        answer = await limited.http.get(door)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+    await asyncio.sleep(int(answer.headers["retry-after"]))
+    await alice.socket()
 
 
 async def test_two_processes_share_the_limit_of_a_person(own_database_url: str) -> None:

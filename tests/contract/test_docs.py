@@ -77,6 +77,8 @@ def test_every_route_event_reason_and_shape_is_on_it() -> None:
         assert f"on-{event['name']}" in IDS
     for name in DOCUMENT["components"]["schemas"]:
         assert f"shape-{name}" in IDS
+    for ending in DOCUMENT["x-socket-events"]["endings"]:
+        assert f'<td>{ending["code"]}</td><th scope="row"><code>{ending["reason"]}</code>' in PAGE
     for reason in DOCUMENT["components"]["examples"]:
         assert f"<code>{reason}</code>" in PAGE
 

@@ -23,7 +23,7 @@ from tests.faults.watch import memory, p99
 from tests.faults.wire import Line
 
 STUCK, READING = 20, 4
-EVENTS, SIZE, EACH_SECOND = length(1_500, 50_000), 1_000, 2_000
+EVENTS, SIZE, EACH_SECOND = length(1_000, 50_000), 1_000, 1_000
 ROUNDS = 3
 TYPING = 40
 

@@ -20,10 +20,11 @@ from plaza.entry.metrics import Meter
 from plaza.entry.rest import Failure, NewContext
 from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
 from plaza.kernel.context import Organisation, Principal
-from plaza.kernel.errors import Forbidden, Invalid, Refusal, Unauthenticated
+from plaza.kernel.errors import Forbidden, Invalid, Refusal, TooMany, Unauthenticated
 from plaza.kernel.routes import Event, Table
 from plaza.kernel.wire import Body
 from plaza.realtime import Frame, Refused, Server, Socket
+from plaza.realtime.endings import APPLICATION, Ending
 
 log = structlog.get_logger("plaza.gateway")
 NAMESPACE = "/community-chat"
@@ -51,6 +52,14 @@ class OtherPerson(Forbidden):
 
     reason = "auth.other_person"
     message = "The token belongs to somebody else."
+
+
+ENDINGS = (
+    Ending("token_expired", APPLICATION, "The token has expired; an event said so just before."),
+    Ending("revoked", APPLICATION, "The person was suspended or has signed out, or the organisation has a new key."),
+    Ending("auth.…", APPLICATION, "A token handed in with `authenticate` does not hold; the reason is the refusal's."),
+)
+"""Why the gateway itself parts from a socket."""
 
 
 @dataclass(slots=True)
@@ -94,6 +103,14 @@ class Gateway:
         """Sees to it that what is said of an organisation is heard here."""
         self.position: Callable[[int], int]
         """A place in the log up to which those of an organisation who are here have been shown everything."""
+
+    def admit(self, address: str) -> int | None:
+        """Seconds for which an address must wait before its next handshake, None for none; REST counts with it."""
+        try:
+            self._limits.take(("address", limits.network(address)), limits.STRANGERS)
+        except TooMany as refusal:
+            return refusal.retry_after
+        return None
 
     async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
         """Lets a person in, or says why not: the client sees `connect_error` with `data {code, message}`."""

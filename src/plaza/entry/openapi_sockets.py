@@ -9,12 +9,14 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from plaza.entry.gateway import NAMESPACE
+from plaza.entry.auth import OrganisationMissing, Unverified
+from plaza.entry.gateway import ENDINGS, NAMESPACE, TooManySockets
 from plaza.entry.openapi_schemas import Schema, Schemas
 from plaza.entry.sockets import FreshToken, Handshake, Replayed, Since
 from plaza.kernel.errors import Detail, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
 from plaza.kernel.routes import Event, Table, succeeded
 from plaza.kernel.wire import Body, Ok
+from plaza.realtime import endings
 
 
 class EventRefusal(msgspec.Struct):
@@ -84,7 +86,8 @@ def answered(tables: Sequence[Table]) -> list[Any]:
 
 def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[type[Refusal]]) -> dict[str, Any]:
     """The value of `x-socket-events`."""
-    always = (Invalid, Unauthenticated, TooMany, Unavailable, *admission)
+    always: tuple[type[Refusal], ...] = (Invalid, Unauthenticated, TooMany, Unavailable, *admission)
+    door: tuple[type[Refusal], ...] = (*always, OrganisationMissing, Unverified, TooManySockets)
     return {
         "namespace": NAMESPACE,
         "path": "/socket.io/",
@@ -92,6 +95,7 @@ def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[typ
         "handshake": {
             "auth": schemas.of(Handshake),
             "refused": "The client sees `connect_error`; its `data` is `{code, message}`.",
+            "refusals": [refusal.reason for refusal in door],
         },
         "refusal": schemas.of(EventRefusal),
         "client": [_client(event, schemas, always) for event in spoken(tables)],
@@ -105,6 +109,11 @@ def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[typ
             }
             for table in tables
             for push in table.pushes
+        ],
+        "endings": [
+            {"code": ending.code, "reason": ending.reason, "when": ending.when}
+            for ending in sorted((*endings.ENDINGS, *ENDINGS), key=lambda ending: ending.code)
+            if ending.reason not in endings.BY_CLIENT
         ],
     }
 

@@ -1,23 +1,20 @@
 """Why a connection ended: the reason that `disconnected` gets, and the close code that a WebSocket client gets.
 
-| reason | code | when |
-|---|---|---|
-| `client_left` | 1000 | the client said so |
-| `transport_closed` | – | its connection was lost |
-| `going_away` | 1001 | the server drains |
-| `protocol_error` | 1002, 1007, 1008 | the client broke a protocol; the frame's reason says which rule |
-| `binary` | 1003 | it sent binary data |
-| `too_big` | 1009 | it sent more than `max_payload` |
-| the application's | 4000 | `Socket.disconnect`; the frame's reason is the application's word |
-| `slow_consumer` | 4001 | it read too slowly |
-| `ping_timeout` | 4002 | it did not answer a ping |
-| `connect_timeout` | 4003 | it stayed outside every namespace |
-
 Long-polling has no place for a reason: its client gets Engine.IO's close packet, later requests a 400.
 """
 
+from typing import NamedTuple
+
 from plaza.realtime.errors import Violation
-from plaza.realtime.rfc6455 import GOING_AWAY, NORMAL, PROTOCOL_ERROR, TOO_BIG, UNSUPPORTED
+from plaza.realtime.rfc6455 import (
+    GOING_AWAY,
+    INVALID_TEXT,
+    NORMAL,
+    POLICY,
+    PROTOCOL_ERROR,
+    TOO_BIG,
+    UNSUPPORTED,
+)
 
 CLIENT_LEFT = "client_left"
 TRANSPORT_CLOSED = "transport_closed"
@@ -27,22 +24,39 @@ SLOW = "slow_consumer"
 PING_TIMEOUT = "ping_timeout"
 CONNECT_TIMEOUT = "connect_timeout"
 REFUSED = "refused"
+BINARY = "binary"
+TOO_LONG = "too_big"
 
 BY_CLIENT = frozenset((CLIENT_LEFT, TRANSPORT_CLOSED))
 """After these, what the client sent before is still heard; after the others it is not."""
 
 APPLICATION = 4000
+"""The code of `Socket.disconnect`; the frame's reason is the application's word."""
 
-_CODES = {
-    CLIENT_LEFT: NORMAL,
-    TRANSPORT_CLOSED: NORMAL,
-    GOING: GOING_AWAY,
-    BROKEN: PROTOCOL_ERROR,
-    SLOW: 4001,
-    PING_TIMEOUT: 4002,
-    CONNECT_TIMEOUT: 4003,
-}
-_WORDS = {UNSUPPORTED: "binary", TOO_BIG: "too_big"}
+
+class Ending(NamedTuple):
+    """A reason, the close code of it, and when that is."""
+
+    reason: str
+    code: int
+    when: str
+
+
+ENDINGS = (
+    Ending(CLIENT_LEFT, NORMAL, "The client said so."),
+    Ending(TRANSPORT_CLOSED, NORMAL, "Its connection was lost: nobody reads the code."),
+    Ending(GOING, GOING_AWAY, "The server stops; another one may be there already."),
+    Ending(BROKEN, PROTOCOL_ERROR, "The client broke a protocol; the frame's reason says which rule."),
+    Ending(BROKEN, INVALID_TEXT, "It sent text that is not UTF-8."),
+    Ending(BROKEN, POLICY, "It sent too many of something; the frame's reason says of what."),
+    Ending(BINARY, UNSUPPORTED, "It sent binary data."),
+    Ending(TOO_LONG, TOO_BIG, "It sent a message over the limit, its fragments joined."),
+    Ending(SLOW, 4001, "It read too slowly; what it missed can be replayed."),
+    Ending(PING_TIMEOUT, 4002, "It did not answer a ping."),
+    Ending(CONNECT_TIMEOUT, 4003, "It stayed outside every namespace."),
+)
+_CODES = {ending.reason: ending.code for ending in reversed(ENDINGS)}
+_REASONS = {ending.code: ending.reason for ending in ENDINGS}
 
 
 def close_code(reason: str) -> int:
@@ -52,4 +66,4 @@ def close_code(reason: str) -> int:
 
 def reason_of(violation: Violation) -> str:
     """The reason that the application hears of a client's violation."""
-    return _WORDS.get(violation.code, BROKEN)
+    return _REASONS[violation.code]
