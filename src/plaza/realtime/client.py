@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from plaza.realtime import endings, socketio
@@ -41,7 +40,7 @@ class Client:
         self._server = server
         self._sockets: dict[str, Socket | None] = {}
         self._arriving: Socket | None = None
-        self._waiting: deque[Packet | Departure] = deque()
+        self._waiting: list[Packet | Departure] = []  # mostly empty, where a deque takes its first block at once
         self._task: asyncio.Task[None] | None = None
         self._connects = 0
 
@@ -95,7 +94,7 @@ class Client:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                item = self._waiting.popleft()
+                item = self._waiting.pop(0)
                 if self.session.paused and len(self._waiting) * 2 <= self.session.engine.options.inbound_events:
                     self.session.resume()
                 await self._one(item)

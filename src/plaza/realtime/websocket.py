@@ -159,12 +159,10 @@ class WebSocket(asyncio.Protocol):
         if answer is not None:
             self._answer(answer)
             return
-        self._accept(key)
         options = self.engine.options
         self.session = session = self.engine.open(self, address, request.headers)
-        session.push(
-            engineio.open_packet(session.id, (), options.ping_interval, options.ping_timeout, options.max_payload)
-        )
+        first = engineio.open_packet(session.id, (), options.ping_interval, options.ping_timeout, options.max_payload)
+        self._accept(key, text_frame(first))
 
     def _probe(self, sid: str, key: bytes) -> None:
         session = self.engine.find(sid)
@@ -178,11 +176,11 @@ class WebSocket(asyncio.Protocol):
             self.engine.upgrades.start(self, self.engine.clock())
             self._accept(key)
 
-    def _accept(self, key: bytes) -> None:
+    def _accept(self, key: bytes, first: bytes = b"") -> None:
         self._reader = Reader(self.engine.options.max_payload)
         self._transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + key + b"\r\n\r\n"
+            b"Sec-WebSocket-Accept: " + key + b"\r\n\r\n" + first
         )
 
     def _answer(self, answer: Answer) -> None:
