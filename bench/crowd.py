@@ -143,9 +143,10 @@ class Crowd:
         self.store = store
         self.people = people
         self.org = 0
+        self.hubs = (FIRST_ID, FIRST_ID + people // 2)
+        """Two people who are connected with a tenth of all each, half of them in common."""
         self.names: list[tuple[str, str]] = []
         self._chance = random.Random(7)
-        self._ties = 0
 
     async def settle(self) -> None:
         """Makes the organisation and its people."""
@@ -187,10 +188,10 @@ class Crowd:
         await self._copy("directory_entry", "org person words tags keys", entries)
 
     async def tie(self, follows: int, connections: int) -> None:
-        """So many more of each, between random people; some people are followed more than others."""
+        """So many of each between random people, some of whom are followed more than others, and those of the hubs."""
         one, other = (f"{FIRST_ID} + floor(power(random(), {power}) * {self.people})::bigint" for power in (1, 2))
-        first = FIRST_ID + self._ties
-        self._ties += follows + connections
+        first, last = FIRST_ID, FIRST_ID + follows + connections
+        tenths = ("n % 10 = 1", "n % 20 in (1, 6)")
         await self._run(
             f"""insert into follow (org, id, follower, following, following_type, created_at)
             select {self.org}, {first} + n, a, b, 'person', now()
@@ -201,7 +202,15 @@ class Crowd:
                 'accepted', now()
             from (select n, {one} as a, {one} as b from generate_series(1, {connections}) n) pair where a <> b
             on conflict do nothing""",
-            f"delete from tie_count where org = {self.org}",
+            *(
+                f"""insert into connection (org, low, high, id, position, requester, status, requested_at)
+                select {self.org}, least({hub}, p), greatest({hub}, p), {last + place * self.people} + n,
+                    {last + place * self.people} + n, case when n % 3 = 0 then p else {hub} end, 'accepted', now()
+                from (select n, {FIRST_ID} + n as p from generate_series(0, {self.people - 1}) n where {tenth}) others
+                where p <> {hub}
+                on conflict do nothing"""
+                for place, (hub, tenth) in enumerate(zip(self.hubs, tenths, strict=True))
+            ),
             f"""insert into tie_count (org, person, followers, following, connections)
             select {self.org}, person, sum(a), sum(b), sum(c) from (
                 select person, 1 as a, 0 as b, 0 as c from follow union all select follower, 0, 1, 0 from follow

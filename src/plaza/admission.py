@@ -49,6 +49,12 @@ class Admission:
         )
         return [(row.org, row.person) for row in rows]
 
+    async def moved(self, known: Collection[tuple[int, int, str | None]]) -> list[OfOrg]:
+        """Those of some people, each with an address, who have another one by now."""
+        orgs, ids, emails = zip(*known, strict=True) if known else ((), (), ())
+        rows = await self._store.all(people_queries.MOVED, orgs=orgs, ids=ids, emails=emails)
+        return [(row.org, row.person) for row in rows]
+
     async def retired(self, known: Collection[tuple[int, str]]) -> list[tuple[int, str]]:
         """Those of some (organisation, name of a key) that sign nothing any more, or are published no longer."""
         hold: set[tuple[int, str]] = set()

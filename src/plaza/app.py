@@ -108,10 +108,10 @@ class Plaza:
         )
         self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, around)
         self.postman = self._postman()
+        self.tracker = Tracker(self.store, node, self.clock, self._say_presence, lease_seconds=self.lease_seconds)
         self.facts = self._facts()
         self.relay = Relay(self.store, self.facts, self.switchboard, self.clock)
         self.store.announced = self._announced
-        self.tracker = Tracker(self.store, node, self.clock, self._say_presence, lease_seconds=self.lease_seconds)
         self.gateway.arrived = self._arrived
         self.gateway.left = self.tracker.left
         self.gateway.attend = self.switchboard.attend
@@ -190,7 +190,7 @@ class Plaza:
         heard = catalogue.listeners(self.new_id)
         heard[MailPosted] = [self.postman.posted]
         heard |= endings(self.switchboard)
-        heard[PersonUnlisted] = [self._person_unlisted]
+        heard[PersonUnlisted] = [self.tracker.unlisted]
         heard[AddressChanged] = [self._address_changed]
         return Facts(catalogue.LIVES, heard)
 
@@ -295,9 +295,6 @@ class Plaza:
             if number % REPLAYED_AT_ONCE == 0:
                 await socket.drain()
         return Replayed(True, False, len(missed.events), str(missed.cursor), missed.more)
-
-    async def _person_unlisted(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
-        return await self.tracker.unlisted(db, announced)
 
     async def _address_changed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
         """Whoever is here is here under the new address."""

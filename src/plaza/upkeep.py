@@ -39,9 +39,13 @@ AGAIN_SECONDS = 0.5
 
 
 class Known(NamedTuple):
-    """Who is known here, each with the organisation; people without an id have no person yet."""
+    """Who is known here, each with the organisation; people without an id have no person yet.
+
+    `addresses` are those that remembered tokens say; a socket goes by its token at its next event.
+    """
 
     people: set[tuple[int, int]]
+    addresses: set[tuple[int, int, str | None]]
     sessions: set[tuple[int, int]]
     keys: set[tuple[int, str]]
 
@@ -97,6 +101,8 @@ class Upkeep:
         known = await self._known()
         for org, person in await self._admission.suspended(known.people):
             self._switchboard.forget(org, person=person)
+        for org, person in await self._admission.moved(known.addresses):
+            self._switchboard.ask_again(org, person)
         for org, session in await self._admission.over(known.sessions):
             self._switchboard.forget(org, session=session)
 
@@ -110,10 +116,15 @@ class Upkeep:
 
         They may be many: looked through in steps, with other work in between.
         """
-        found = Known(set(), set(), set())
-        for number, (org, principal) in enumerate(chain(self._authenticator.known(), self._gateway.known()), 1):
+        found = Known(set(), set(), set(), set())
+        remembered, here = self._authenticator.known(), self._gateway.known()
+        for number, (org, principal, told) in enumerate(
+            chain(((*one, True) for one in remembered), ((*one, False) for one in here)), 1
+        ):
             if principal.id:
                 found.people.add((org, principal.id))
+            if principal.id and told:
+                found.addresses.add((org, principal.id, principal.email))
             if principal.session is not None:
                 found.sessions.add((org, principal.session))
             found.keys.add((org, principal.key))

@@ -186,3 +186,17 @@ async def test_a_suspended_person_does_not_move(world: World) -> None:
     new = hosted(world.north, "host-7", "new@mail.test")
     assert await new.refused("GET", "people/me") == (403, "person.suspended")
     assert await world.rows("select 1 from address_change where org = $1", world.north.org.id) == []
+
+
+async def test_a_change_whose_word_was_lost_is_heeded_within_seconds(world: World) -> None:
+    alice, bob, carol = await world.north.people("alice", "bob", "carol")
+    his, hers, idle = await bob.socket(), await alice.socket(), await carol.socket()
+    # As if the process that should have said it had died: the row alone knows.
+    for person in (alice, carol):
+        await world.rows("update person set email = 'new-' || email where id = $1", int(person.id))
+    async with asyncio.timeout(15):
+        while his.all("typing")[-1:] != [{"from": "new-alice@mail.test"}]:
+            await hers.ask("typing", {"to": bob.email})
+            await asyncio.sleep(1.1)
+    assert not hers.closed.is_set()
+    assert (await idle.ask("getOnlineUsers"))[-1]["email"] == "new-carol@mail.test"

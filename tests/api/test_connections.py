@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from plaza.kernel.sql import STATEMENTS
 from tests.world import Person, World
 
 ALICE, BOB = "alice@mail.test", "bob@mail.test"
@@ -480,5 +481,5 @@ async def test_each_route_is_one_statement(world: World, method: str, path: str,
     await world.server_idle()
     before = len(world.server.spoken)
     await alice.ask(method, path, json=json)
-    ours = [name for name in world.server.spoken[before:] if name.startswith(("connections.", "people."))]
+    ours = [name for name in world.server.spoken[before:] if STATEMENTS[name].tenant]
     assert [name for name in ours if name not in ("connections.show", "people.due")] == [spoken]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from plaza.kernel.sql import STATEMENTS
 from tests.world import Person, World
 
 BOB = "bob@mail.test"
@@ -287,5 +288,5 @@ async def test_each_route_is_one_statement(world: World, method: str, path: str,
     before = len(world.server.spoken)
     answer = await alice.ask(method, path, json=json)
     assert answer.status_code < 300
-    ours = [name for name in world.server.spoken[before:] if name.startswith(("follows.", "people."))]
+    ours = [name for name in world.server.spoken[before:] if STATEMENTS[name].tenant]
     assert [name for name in ours if name != "people.due"] == [spoken]

@@ -58,6 +58,6 @@ def _viewer(ctx: Context) -> dict[str, Any]:
     return {
         "org": ctx.org.id,
         "me": None if ctx.person is None else ctx.person.id,
-        "staff": ctx.person is not None and ctx.person.role != "customer",
+        "staff": ctx.person is not None and ctx.person.is_staff,
         "unmasked": not ctx.org.settings.mask_emails,
     }

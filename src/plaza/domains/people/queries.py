@@ -118,3 +118,14 @@ SUSPENDED = Statement(
     """,
     tenant=False,
 )
+MOVED = Statement(
+    "people.moved",
+    Whose,
+    """
+    select distinct p.org, p.id from person p
+    join unnest(:orgs::integer[], :ids::bigint[], :emails::text[]) as given (org, id, email)
+        on p.org = given.org and p.id = given.id
+    where p.email <> given.email
+    """,
+    tenant=False,
+)

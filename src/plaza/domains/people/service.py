@@ -99,7 +99,7 @@ async def invite(ctx: Context, email: str) -> int:
 def naming(ctx: Context, ref: PersonRef, field: str) -> dict[str, Any]:
     """What `fragments.named` binds for a reference in `field`."""
     email, person = addresses.split(ref, field)
-    return {"email": email, "person": person, "staff": ctx.me.role != "customer"}
+    return {"email": email, "person": person, "staff": ctx.me.is_staff}
 
 
 async def meet(ctx: Context, ref: PersonRef, field: str, step: Callable[..., Awaitable[V]]) -> V:
