@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import socketio
 
-from plaza.realtime import Refused, Socket
+from plaza.realtime import NotNow, Refused, Socket
 
 if TYPE_CHECKING:
     from tests.realtime.conftest import Recorder, Serve
@@ -81,6 +81,38 @@ async def test_the_python_client_works_over(
         await soon(lambda: not client.connected)
         await soon(lambda: recorder.reasons == ["so_long"])
         await client.shutdown()
+
+
+async def test_the_javascript_client_comes_again_where_it_could_not_be_let_in_just_then(
+    serve: Serve, node: Any, recorder: Recorder, soon: Any
+) -> None:
+    attempts: list[Socket] = []
+
+    async def connect(socket: Socket, auth: object) -> None:
+        attempts.append(socket)
+        if len(attempts) in (2, 3):
+            raise NotNow
+
+    async def event(socket: Socket, event: str, args: list[Any]) -> None:
+        socket.disconnect("moved", again=True)
+
+    recorder.connect, recorder.event = connect, event  # type: ignore[method-assign]
+    async with serve({"/": recorder}) as live:
+        assert await node("realtime_again.mjs", live.url) == [["transport close", 4000, "moved"], ["back", True]]
+        await soon(lambda: recorder.reasons == ["moved", "client_left"])
+    assert len(attempts) == 4
+
+
+async def test_who_cannot_be_let_in_now_is_told_to_try_again(serve: Serve, raw: Any, recorder: Recorder) -> None:
+    async def connect(socket: Socket, auth: object) -> None:
+        raise NotNow
+
+    recorder.connect = connect  # type: ignore[method-assign]
+    async with serve({"/": recorder}) as live:
+        client = await raw(live.port)
+        client.text("40")
+        assert await client.closed() == (1013, "not_now")
+    assert recorder.reasons == []
 
 
 async def test_the_javascript_client_reads_why_and_comes_again(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from plaza.entry.circular import Emit, org_room
 from plaza.realtime import Frame
 
-REST_SECONDS = 0.0001
-"""For each socket that was written to, about ten times what the write takes: presence has a tenth of a core at most."""
+REST_SECONDS = 0.0002
+"""For each socket that was written to, twenty times what the write takes: announcements have a twentieth of a core."""
 TOGETHER = 64
 """Events in one write: a quarter of what a socket's queue holds."""
 

@@ -20,10 +20,10 @@ from plaza.entry.metrics import Meter
 from plaza.entry.rest import Failure, NewContext
 from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
 from plaza.kernel.context import Organisation, Principal
-from plaza.kernel.errors import Forbidden, Invalid, Refusal, TooMany, Unauthenticated
+from plaza.kernel.errors import Forbidden, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
 from plaza.kernel.routes import Event, Table
 from plaza.kernel.wire import Body
-from plaza.realtime import Frame, Refused, Server, Socket
+from plaza.realtime import Frame, NotNow, Refused, Server, Socket
 from plaza.realtime.endings import APPLICATION, Ending
 
 log = structlog.get_logger("plaza.gateway")
@@ -116,6 +116,10 @@ class Gateway:
         """Lets a person in, or says why not: the client sees `connect_error` with `data {code, message}`."""
         try:
             session = await self._enter(socket, auth)
+        except Unavailable as refusal:
+            # As a refusal it would be the last word: the official client does not come again after `connect_error`.
+            self._meter.refusal(refusal.reason)
+            raise NotNow from refusal
         except Refusal as refusal:
             self._meter.refusal(refusal.reason)
             raise Refused(str(refusal), {"code": refusal.reason, "message": str(refusal)}) from refusal

@@ -87,7 +87,8 @@ def answered(tables: Sequence[Table]) -> list[Any]:
 def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[type[Refusal]]) -> dict[str, Any]:
     """The value of `x-socket-events`."""
     always: tuple[type[Refusal], ...] = (Invalid, Unauthenticated, TooMany, Unavailable, *admission)
-    door: tuple[type[Refusal], ...] = (*always, OrganisationMissing, Unverified, TooManySockets)
+    own = (Invalid, OrganisationMissing, Unauthenticated, Unverified, TooManySockets)
+    door: tuple[type[Refusal], ...] = (*own, *admission)
     return {
         "namespace": NAMESPACE,
         "path": "/socket.io/",

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from plaza.realtime import endings, socketio
-from plaza.realtime.errors import Refused, Violation
+from plaza.realtime.errors import NotNow, Refused, Violation
 from plaza.realtime.rfc6455 import POLICY, PROTOCOL_ERROR
 from plaza.realtime.session import Session
 from plaza.realtime.socketio import Packet
@@ -170,6 +170,8 @@ class Client:
         socket.close(endings.REFUSED)
         if isinstance(error, Refused):
             self._refuse(socket.namespace, error.message, error.data)
+        elif isinstance(error, NotNow):
+            self.session.end(endings.NOT_NOW)
         else:
             log.error("connect failed", exc_info=error)
             self._refuse(socket.namespace, "Internal error")

@@ -13,6 +13,7 @@ from plaza.realtime.rfc6455 import (
     POLICY,
     PROTOCOL_ERROR,
     TOO_BIG,
+    TRY_AGAIN,
     UNSUPPORTED,
 )
 
@@ -24,6 +25,7 @@ SLOW = "slow_consumer"
 PING_TIMEOUT = "ping_timeout"
 CONNECT_TIMEOUT = "connect_timeout"
 REFUSED = "refused"
+NOT_NOW = "not_now"
 BINARY = "binary"
 TOO_LONG = "too_big"
 
@@ -51,6 +53,7 @@ ENDINGS = (
     Ending(BROKEN, POLICY, "It sent too many of something; the frame's reason says of what."),
     Ending(BINARY, UNSUPPORTED, "It sent binary data."),
     Ending(TOO_LONG, TOO_BIG, "It sent a message over the limit, its fragments joined."),
+    Ending(NOT_NOW, TRY_AGAIN, "It could not be let in at present; official clients try again by themselves."),
     Ending(SLOW, 4001, "It read too slowly; what it missed can be replayed."),
     Ending(PING_TIMEOUT, 4002, "It did not answer a ping."),
     Ending(CONNECT_TIMEOUT, 4003, "It stayed outside every namespace."),

@@ -1,4 +1,4 @@
-"""What goes wrong here: a namespace that refuses a client, and a client that breaks a protocol."""
+"""What goes wrong here: a namespace that does not let a client in, and a client that breaks a protocol."""
 
 
 class Refused(Exception):  # noqa: N818 - errors say what is wrong
@@ -8,6 +8,10 @@ class Refused(Exception):  # noqa: N818 - errors say what is wrong
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+class NotNow(Exception):  # noqa: N818
+    """A namespace cannot let a client in at present: the connection ends, and official clients try again."""
 
 
 class Violation(Exception):  # noqa: N818 - errors say what is wrong

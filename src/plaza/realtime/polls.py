@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 CLOSE, NOOP = engineio.CLOSE.encode(), engineio.NOOP.encode()
 
 # Where the server parts from a client that did nothing wrong, the client's next request still hears of it.
-_KEPT = frozenset(map(endings.close_code, (endings.GOING, endings.SLOW, endings.CONNECT_TIMEOUT, "application")))
+_BLAMELESS = (endings.GOING, endings.SLOW, endings.CONNECT_TIMEOUT, endings.NOT_NOW, "application")
+_KEPT = frozenset(map(endings.close_code, _BLAMELESS))
 
 
 class Polls:

@@ -14,6 +14,7 @@ NO_CODE = 1005
 INVALID_TEXT = 1007
 POLICY = 1008
 TOO_BIG = 1009
+TRY_AGAIN = 1013
 
 MOST_FRAGMENTS = 1024  # empty fragments never reach the size limit, and each one costs a list entry
 LONGEST_REASON = 123  # a control frame carries 125 bytes, two of them are the code

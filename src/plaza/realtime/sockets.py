@@ -19,7 +19,7 @@ class Namespace(Protocol):
     """What the application does in one namespace; the calls of one client never overlap."""
 
     async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
-        """A client asks to come in; the socket may enter rooms and emit, raising Refused keeps it out."""
+        """A client asks to come in; the socket may enter rooms and emit, raising Refused or NotNow keeps it out."""
         ...
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> Sequence[object] | None:
