@@ -161,7 +161,7 @@ async def test_polling_is_pinged_and_answers(either: Echoed) -> None:
 
 async def test_polling_without_an_answer_to_the_ping_is_over(either: Echoed) -> None:
     query = await either.open()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5 + 0.3)  # a server that had no core for its sweep gives the client that much more
     assert (await either.get(query))[0] == 400
 
 
