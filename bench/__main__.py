@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in SCENARIOS]:
         parser.error(f"no scenario is called {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
     options = Options(**given | {name: tuple(given[name]) for name in ("senders", "sockets")})
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which ends what was started
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in names:
             report = runner.run(asyncio.wait_for(_run(name, options), LONGEST_SECONDS))

@@ -5,6 +5,7 @@ The sides stand at once and take turns (A B C A B C); each is at work alone, on 
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -59,11 +60,11 @@ async def _fan_out(options: Options, folder: Path) -> list[Flow]:
                 room.audience.admit(one.token for one in people[len(room.audience) : size])
                 for other in rooms:
                     answer(other.audience)
-            flows += _rounds(rooms, options, FULL)
+            flows += await _rounds(rooms, options, FULL)
             if size == options.middle:
-                flows += _rounds(rooms, options, SINGLE)
+                flows += await _rounds(rooms, options, SINGLE)
                 for rate in RATES:
-                    flows += _rounds(rooms, options, rate)
+                    flows += await _rounds(rooms, options, rate)
     return flows
 
 
@@ -75,7 +76,7 @@ async def _two_processes(options: Options, folder: Path) -> list[Flow]:
         rooms = [await _room(stack, name, options, folder, 2, broker) for name in (hosts.PLAZA, hosts.SOCKET_IO)]
         for room in rooms:
             room.audience.admit(one.token for one in people)
-        return _rounds(rooms, options, FULL)
+        return await _rounds(rooms, options, FULL)
 
 
 async def _room(
@@ -92,13 +93,14 @@ async def _room(
     return Room(host, audience)
 
 
-def _rounds(rooms: Sequence[Room], options: Options, asked: str) -> list[Flow]:
+async def _rounds(rooms: Sequence[Room], options: Options, asked: str) -> list[Flow]:
     """Each side in turn, several times, all sides warmed up before."""
     flows = []
     for room in rooms:
         room.warm(options.warm / 2)
     for number in range(1, options.rounds + 1):
         for room in rooms:
+            await asyncio.sleep(0)  # whoever stops the bench is heard between two rounds
             others = [other for other in rooms if other is not room]
             flow = room.round(asked, options, others)
             machine.say(

@@ -7,6 +7,7 @@ LIVE_REDIS it speaks to its other processes as the switchboard does: encoded onc
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -127,6 +128,7 @@ async def serve(port: int) -> None:
             await send(part)
 
     await chat.server.start()
+    gc.freeze()
     config = uvicorn.Config(
         ready,
         http="httptools",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -49,6 +50,7 @@ async def serve(
     stop = stop or _stopped_by_signals()
     plaza = Plaza(settings, database_url)
     await plaza.start()
+    gc.freeze()  # what is here stays: the collector, at whom all sockets wait, need not look through it again
     server = build(plaza, GRACE_SECONDS)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110 — uvicorn has no event for it
