@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -13,9 +14,11 @@ import uvloop
 
 from plaza.realtime.engine import Engine
 from plaza.realtime.options import Options
+from plaza.realtime.polling import Polling
 from plaza.realtime.server import Server
 from plaza.realtime.session import Session
 from plaza.realtime.sockets import Socket
+from plaza.realtime.websocket import WebSocket
 
 # The suites' clients listen for one message at a time and miss a second one that comes in the same segment.
 APART = 0.02
@@ -65,8 +68,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     server = Server({"/": Echo(), "/custom": Echo()}, options)
     engine = Engine(options, time.monotonic, EngineEcho) if arguments.engine else server.engine
     config = uvicorn.Config(
-        engine.polling,
-        ws=engine.websocket_protocol,
+        Polling(engine),
+        ws=partial(WebSocket, engine),  # type: ignore[arg-type]  # any factory of protocols will do
         host=arguments.host,
         port=arguments.port,
         lifespan="off",

@@ -6,8 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from plaza.realtime import endings
 from plaza.realtime.deadlines import Deadlines
@@ -15,9 +14,7 @@ from plaza.realtime.farewells import Farewells
 from plaza.realtime.gate import Gate
 from plaza.realtime.options import Options
 from plaza.realtime.outbox import Outbox
-from plaza.realtime.polling import Polling
 from plaza.realtime.session import Link, Receiver, Session
-from plaza.realtime.websocket import WebSocket
 
 DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
 """The shortest and the longest time between two moments at which a draining server parts from some clients."""
@@ -51,8 +48,6 @@ class Engine:
         self._tick = min(0.1, options.ping_interval / 50, options.ping_timeout / 50, options.connect_timeout / 50)
         self._timer: asyncio.TimerHandle | None = None
         self._swept = clock()
-        self.websocket_protocol: Any = partial(WebSocket, self)
-        self.polling = Polling(self)
 
     def start(self) -> None:
         """Open for clients; needs the running loop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from plaza.realtime import socketio
@@ -15,6 +16,7 @@ from plaza.realtime.polling import Polling
 from plaza.realtime.rooms import Rooms
 from plaza.realtime.session import Session
 from plaza.realtime.sockets import Frame, Namespace, Place, Socket
+from plaza.realtime.websocket import WebSocket
 
 DEFAULTS = Options()
 
@@ -30,18 +32,12 @@ class Server:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = Engine(options, clock, self._opened)
+        self.websocket_protocol: Any = partial(WebSocket, self.engine)
+        """The factory for `uvicorn.Config(ws=…)`; a WebSocket to another path is answered 404."""
+        self.polling = Polling(self.engine)
+        """The ASGI application for every request under `Options.path`."""
         self.places = {name: Place(handler, Rooms()) for name, handler in namespaces.items()}
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def websocket_protocol(self) -> Any:
-        """The factory for `uvicorn.Config(ws=…)`; a WebSocket to another path is answered 404."""
-        return self.engine.websocket_protocol
-
-    @property
-    def polling(self) -> Polling:
-        """The ASGI application for every request under `Options.path`."""
-        return self.engine.polling
 
     @property
     def refusing(self) -> bool:
