@@ -121,6 +121,17 @@ def test_every_route_is_documented_at_every_path_under_a_name_of_its_own() -> No
     assert {tag["name"] for tag in DOCUMENT["tags"]} == {table.name for table in TABLES if table.routes}
 
 
+def test_what_is_staffs_alone_is_below_their_prefix_alone_and_refuses_customers() -> None:
+    own = [(path, route) for path, route in mounted(TABLES) if route.auth == "staff"]
+    assert own
+    for path, route in own:
+        name = "/" + re.sub(r":(\w+)", r"{\1}", path)
+        assert name.startswith("/community/")
+        assert route.method.lower() not in DOCUMENT["paths"].get(f"/client{name}", {})
+        refused = resolved(DOCUMENT["paths"][name][route.method.lower()]["responses"]["403"])
+        assert "auth.staff_only" in refused["description"]
+
+
 def test_every_refusal_of_a_route_stands_at_its_status() -> None:
     by_path = {(method, re.sub(r"{(\w+)}", r":\1", path)): operation for method, path, operation in OPERATIONS}
     for table in TABLES:

@@ -100,17 +100,20 @@ def _paths(tables: Sequence[Table], schemas: Schemas, answers: Answers) -> dict[
 
 
 def _link(paths: Mapping[str, Mapping[str, Any]], id_text: Schema) -> None:
-    """What a creation answers names the thing in the paths below it."""
+    """What a creation answers names the thing in the path of the thing itself.
+
+    What lies further below asks for other things too, which may be missing.
+    """
     for path, methods in paths.items():
         created = methods.get("post", {}).get("responses", {}).get("201")
         if created is None:
             continue
-        below = re.compile(re.escape(path) + r"/\{(\w+)\}[^{]*")
+        below = re.compile(re.escape(path) + r"/\{(\w+)\}")
         for other, operations in paths.items():
             found = below.fullmatch(other)
             for operation in operations.values() if found is not None else ():
-                named = [part for part in operation["parameters"] if part.get("in") == "path"]
-                if found is not None and named[0]["schema"] == id_text:
+                named = {part["name"]: part["schema"] for part in operation["parameters"] if part.get("in") == "path"}
+                if found is not None and named[found[1]] == id_text:
                     link = {"operationId": operation["operationId"], "parameters": {found[1]: "$response.body#/id"}}
                     created.setdefault("links", {})[operation["operationId"]] = link
 
