@@ -15,7 +15,7 @@ class Options:
     """Counts, times in seconds, and places."""
 
     rounds: int = 5
-    seconds: float = 4.0
+    seconds: float = 3.0
     """What is measured of a round."""
     lead: float = 1.0
     """What a round runs before it is measured."""
