@@ -15,6 +15,8 @@ from plaza.realtime import Frame
 
 REST_SECONDS = 0.0002
 """For each socket that was written to, twenty times what the write takes: announcements have a twentieth of a core."""
+BREATH_SECONDS = 0.00003
+"""The same where more waits than goes into one write: the write comes first, and others meanwhile."""
 TOGETHER = 64
 """Events in one write: a quarter of what a socket's queue holds."""
 
@@ -35,19 +37,21 @@ class Announcements:
         if word.org in self._waiting:
             self._waiting[word.org].append(word)
         else:
-            self._tell(word.org, [word])
+            self._waiting[word.org] = [word]
+            self._tell(word.org)
 
-    def _tell(self, org: int, words: Sequence[Emit]) -> None:
-        for first in range(0, len(words), TOGETHER):
-            self._say(org_room(org), words[first : first + TOGETHER])
-        self._waiting[org] = []
-        rest = self._here(org_room(org)) * REST_SECONDS
+    def _tell(self, org: int) -> None:
+        waiting = self._waiting[org]
+        words, self._waiting[org] = waiting[:TOGETHER], waiting[TOGETHER:]
+        self._say(org_room(org), words)
+        rest = self._here(org_room(org)) * (BREATH_SECONDS if self._waiting[org] else REST_SECONDS)
         asyncio.get_running_loop().call_later(rest, self._rested, org)
 
     def _rested(self, org: int) -> None:
-        words = self._waiting.pop(org)
-        if words:
-            self._tell(org, words)
+        if self._waiting[org]:
+            self._tell(org)
+        else:
+            del self._waiting[org]
 
     def _say(self, room: str, words: Sequence[Emit]) -> None:
         """All of it to those who may know all, and to each of the others what they may know."""
