@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from plaza.adapters.jwks import KeySets
 from plaza.domains import accounts
@@ -28,8 +28,8 @@ class Admission:
         self._new_id = new_id
 
     async def find(self, slug: str) -> Organisation:
-        """The organisation called `slug`."""
-        return await organisations.find(self._store, slug)
+        """The organisation called `slug`; nobody comes into one that is suspended."""
+        return await organisations.enter(self._store, slug)
 
     async def admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
         """The principal of a token and when it expires; whoever is suspended or signed out is refused."""
@@ -41,6 +41,10 @@ class Admission:
         coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
         person = await people.arrive(self._store, org, coming, now=now, new_id=self._new_id)
         return Principal(person.id, person.email, claims.role, key=claims.key), claims.expires
+
+    async def closed(self, known: Collection[int]) -> Sequence[int]:
+        """Those of some organisations that have been suspended."""
+        return await organisations.suspended(self._store, known)
 
     async def suspended(self, known: Collection[OfOrg]) -> list[OfOrg]:
         """Those of some people who have been suspended."""

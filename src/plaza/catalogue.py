@@ -61,6 +61,7 @@ TABLES = (
 )
 ADMISSION = (
     organisations.NoSuchOrganisation,
+    organisations.OrganisationSuspended,
     tokens.InvalidToken,
     tokens.TokenExpired,
     tokens.WrongOrganisation,

@@ -12,7 +12,7 @@ import structlog
 
 from plaza.admission import Admission
 from plaza.domains.accounts import SessionEnded
-from plaza.domains.organisations import KeyRetired
+from plaza.domains.organisations import KeyRetired, OrganisationSuspended
 from plaza.domains.people import PersonSuspended
 from plaza.entry.auth import Authenticator
 from plaza.entry.gateway import Gateway
@@ -99,6 +99,8 @@ class Upkeep:
     async def sweep(self) -> None:
         """Asks the store who of the people here may not be here any more."""
         known = await self._known()
+        for org in await self._admission.closed({org for org, _ in known.keys}):
+            self._switchboard.forget(org)
         for org, person in await self._admission.suspended(known.people):
             self._switchboard.forget(org, person=person)
         for org, person in await self._admission.moved(known.addresses):
@@ -141,15 +143,20 @@ class Upkeep:
 def endings(switchboard: Switchboard) -> dict[type[Fact], list[Listener]]:
     """What ends rights, said by the relay: for commands, and for processes that ended before they could say it."""
 
-    def ends(whose: str) -> Listener:
+    def ends(*whose: str) -> Listener:
         async def forget(_db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:
             for item in announced:
-                switchboard.forget(item.org, **{whose: getattr(item.fact, whose)})
+                switchboard.forget(item.org, **{name: getattr(item.fact, name) for name in whose})
             return ()
 
         return forget
 
-    return {SessionEnded: [ends("session")], PersonSuspended: [ends("person")], KeyRetired: [ends("key")]}
+    return {
+        SessionEnded: [ends("session")],
+        PersonSuspended: [ends("person")],
+        KeyRetired: [ends("key")],
+        OrganisationSuspended: [ends()],
+    }
 
 
 def _every(seconds: float, work: Work) -> Work:

@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import msgspec
 import pytest
+import socketio.exceptions
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -259,6 +260,22 @@ async def test_the_organisation_must_be_named_once_and_match_the_token(world: Wo
     answer = await world.http.get(path, headers={"orgid": world.north.slug})
     assert (answer.status_code, answer.json()["reason"]) == (401, "auth.missing")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_nobody_comes_into_a_suspended_organisation_with_or_without_a_token(world: World) -> None:
+    (alice,), (twin,) = await world.north.people("alice"), await world.south.people("alice")
+    await organisations.suspend(world.store, world.north.org, system_clock())
+    world.server.plaza.relay.wake()
+    await world.server_idle()
+    shut = (403, "org.suspended")
+    assert await alice.refused("GET", "people/me") == shut
+    assert await alice.refused("GET", "people", headers={"authorization": ""}) == shut
+    assert await alice.refused("POST", "/profile/customer/signin", {"email": alice.email, "password": "x1"}) == shut
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await alice.socket()
+    assert (await twin.get("people/me"))["email"] == twin.email
+    await organisations.suspend(world.store, world.north.org, system_clock(), lift=True)
+    assert (await alice.get("people/me"))["email"] == alice.email
 
 
 async def test_the_person_in_x_client_authorization_is_the_actor(world: World) -> None:

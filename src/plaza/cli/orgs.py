@@ -11,7 +11,7 @@ import msgspec
 
 from plaza.cli.common import run, say, settings, show, store, stored
 from plaza.domains import accounts
-from plaza.domains.organisations import KeyRetired, tokens
+from plaza.domains.organisations import KeyRetired, OrganisationSuspended, tokens
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations.service import NoSuchOrganisation
 from plaza.domains.people import AddressChanged, PersonSuspended
@@ -68,7 +68,7 @@ async def _list(chosen: Settings, as_json: bool) -> None:
         show(found)
     else:
         for row in found:
-            click.echo(f"{row.slug:<24} {row.people:>8} people   {row.name}")
+            click.echo(f"{row.slug:<24} {row.people:>8} people   {row.name}{'   suspended' if row.suspended else ''}")
 
 
 @org.command("show")
@@ -86,6 +86,23 @@ def show_(name: str, **flags: object) -> None:
 def set_(name: str, changes: tuple[str, ...], **flags: object) -> None:
     """Change settings of an organisation: dmPolicy=connections, publicReads=false, maskEmails=true."""
     run(_change(settings(**flags), name, dict(_pair(change) for change in changes)))
+
+
+@org.command("suspend")
+@click.argument("name")
+@click.option("--lift", is_flag=True, help="Let its people in again.")
+@stored
+def suspend_org(name: str, lift: bool, **flags: object) -> None:
+    """Suspend an organisation; when this ends, every request of its people is refused and their sockets are going."""
+    run(_suspend_org(settings(**flags), name, lift))
+
+
+async def _suspend_org(chosen: Settings, name: str, lift: bool) -> None:
+    async with store(chosen) as db:
+        found = await organisations.find(db, name)
+        await organisations.suspend(db, found, system_clock(), lift=lift)
+        await _told(db, found, OrganisationSuspended)
+        click.echo(found.slug)
 
 
 @org.command("trust")

@@ -289,6 +289,7 @@ create table org (
     name text not null,
     settings jsonb not null,
     created_at timestamp with time zone not null,
+    suspended_at timestamp with time zone,
     PRIMARY KEY (id),
     UNIQUE (slug)
 );

@@ -13,6 +13,12 @@ class OrganisationCreated(Fact):
     kind: ClassVar[str] = "organisation.created"
 
 
+class OrganisationSuspended(Fact):
+    """Nobody of the organisation may come in any more: its tokens and sockets end, on every process."""
+
+    kind: ClassVar[str] = "organisation.suspended"
+
+
 class KeyRetired(Fact):
     """A key of the organisation signs nothing any more: its tokens and their sockets end, on every process."""
 

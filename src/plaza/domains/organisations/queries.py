@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.organisations.facts import KeyRetired, OrganisationCreated
-from plaza.kernel.outbox import announce
+from plaza.domains.organisations.facts import KeyRetired, OrganisationCreated, OrganisationSuspended
+from plaza.kernel.outbox import Fact, announce
 from plaza.kernel.sql import Statement
 
 
@@ -18,6 +18,7 @@ class OrgRow(msgspec.Struct, frozen=True):
     slug: str
     name: str
     settings: dict[str, Any]
+    suspended: bool
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -43,14 +44,19 @@ class Summary(msgspec.Struct, frozen=True):
     slug: str
     name: str
     people: int
+    suspended: bool
     created_at: str
 
 
-_CREATED = announce(OrganisationCreated, "made").replace(":origin", "null").replace(":org", "id")
+_COLUMNS = "id, slug, name, settings, suspended_at is not null"
 
-FIND = Statement(
-    "organisations.find", OrgRow, "select id, slug, name, settings from org where slug = :slug", hot=True, tenant=False
-)
+
+def _announced(fact: type[Fact], source: str) -> str:
+    """SQL that announces something of organisations: the rows of `source` are theirs."""
+    return announce(fact, source).replace(":origin", "null").replace(":org", "id")
+
+
+FIND = Statement("organisations.find", OrgRow, f"select {_COLUMNS} from org where slug = :slug", hot=True, tenant=False)
 KEYS = Statement(
     "organisations.keys",
     KeyRow,
@@ -67,10 +73,10 @@ CREATE = Statement(
     with made as (
         insert into org (slug, name, settings, created_at) values (:slug, :name, :settings, :now)
         on conflict (slug) do nothing
-        returning id, slug, name, settings
+        returning *
     ),
-    announced as ({_CREATED})
-    select id, slug, name, settings from made
+    announced as ({_announced(OrganisationCreated, "made")})
+    select {_COLUMNS} from made
     """,
     tenant=False,
 )
@@ -105,13 +111,31 @@ HELD_KEYS = Statement(
 SET = Statement(
     "organisations.set",
     OrgRow,
-    "update org set settings = settings || :changes where id = :org returning id, slug, name, settings",
+    f"update org set settings = settings || :changes where id = :org returning {_COLUMNS}",
+)
+SUSPEND = Statement(
+    "organisations.suspend",
+    int,
+    f"""
+    with done as (
+        update org set suspended_at = :now where id = :org and suspended_at is null returning id
+    ),
+    announced as ({_announced(OrganisationSuspended, "done")})
+    select id from done
+    """,
+)
+LIFT = Statement("organisations.lift", int, "update org set suspended_at = null where id = :org returning id")
+SUSPENDED = Statement(
+    "organisations.suspended",
+    int,
+    "select id from org where id = any(:orgs::integer[]) and suspended_at is not null",
+    tenant=False,
 )
 LIST = Statement(
     "organisations.list",
     Summary,
     """
-    select o.slug, o.name, (select count(*) from person where org = o.id), o.created_at
+    select o.slug, o.name, (select count(*) from person where org = o.id), o.suspended_at is not null, o.created_at
     from org o order by o.slug
     """,
     tenant=False,

@@ -12,7 +12,7 @@ import msgspec
 from plaza.domains.organisations import queries
 from plaza.domains.organisations.queries import HeldKey, KeyRow, OrgRow, Summary
 from plaza.kernel.context import Organisation, OrgSettings
-from plaza.kernel.errors import Conflict, Invalid, Missing
+from plaza.kernel.errors import Conflict, Forbidden, Invalid, Missing
 from plaza.kernel.sql import Database
 
 SECRET_BYTES = 32
@@ -34,6 +34,13 @@ class OrganisationExists(Conflict):
     message = "An organisation of this name exists."
 
 
+class OrganisationSuspended(Forbidden):
+    """Nobody of the organisation comes in at present."""
+
+    reason = "org.suspended"
+    message = "This organisation is suspended."
+
+
 async def create(db: Database, slug: str, name: str | None, now: datetime) -> Organisation:
     """Makes an organisation with a signing key of its own."""
     if _SLUG.fullmatch(slug) is None:
@@ -46,13 +53,38 @@ async def create(db: Database, slug: str, name: str | None, now: datetime) -> Or
 
 
 async def find(db: Database, slug: str) -> Organisation:
-    """The organisation that the header `orgid` names."""
+    """The organisation of a name, also a suspended one."""
+    return organisation(await _row(db, slug))
+
+
+async def enter(db: Database, slug: str) -> Organisation:
+    """The organisation that the header `orgid` names, unless it is suspended."""
+    row = await _row(db, slug)
+    if row.suspended:
+        raise OrganisationSuspended
+    return organisation(row)
+
+
+async def _row(db: Database, slug: str) -> OrgRow:
     if _SLUG.fullmatch(slug) is None:
         raise NoSuchOrganisation
     row = await db.maybe(queries.FIND, slug=slug)
     if row is None:
         raise NoSuchOrganisation
-    return organisation(row)
+    return row
+
+
+async def suspend(db: Database, org: Organisation, now: datetime, *, lift: bool = False) -> None:
+    """Lets nobody of an organisation in, or lets them in again; what is so already stays so."""
+    if lift:
+        await db.maybe(queries.LIFT, org=org.id)
+    else:
+        await db.maybe(queries.SUSPEND, org=org.id, now=now)
+
+
+async def suspended(db: Database, orgs: Collection[int]) -> Sequence[int]:
+    """Those of several organisations that are suspended."""
+    return await db.all(queries.SUSPENDED, orgs=sorted(orgs))
 
 
 async def keys(db: Database, org: Organisation) -> Sequence[KeyRow]:
