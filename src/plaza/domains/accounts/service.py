@@ -179,7 +179,7 @@ async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
 
 async def profile(ctx: Context) -> User:
     """Who you are; `id` is null and `verified` false until your address is verified."""
-    return await ctx.db.one(queries.PROFILE, org=ctx.org.id, me=ctx.me.id, session=ctx.me.session, role=ctx.me.role)
+    return await ctx.db.one(queries.PROFILE, **ctx.viewer, session=ctx.me.session, role=ctx.me.role)
 
 
 async def readdress(db: Database, org: Organisation, old: str, new: str) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from plaza.domains.badges.facts import BadgeEarned, BadgeTakenBack
 from plaza.domains.badges.schemas import Award
+from plaza.domains.people import met, named
 from plaza.kernel.outbox import Fact, announce
 from plaza.kernel.sql import Statement
 
@@ -77,14 +78,12 @@ def _awarding(on_conflict: str) -> str:
     announced as ({_announced(BadgeEarned, "made")})"""
 
 
-_WHOM = "whom as (select p.id, p.email from person p where p.org = :org and (p.email = :email or p.id = :person))"
-
 # An update that changes nothing gives the row of whoever was faster.
 GIVE = Statement(
     "badges.give",
     Given,
     f"""
-    with {_WHOM},
+    with whom as {met()},
     given as (
         select :org::integer as org, :id::bigint as id, :badge::bigint as badge, id as person, :now::timestamptz as at
         from whom
@@ -116,7 +115,7 @@ TAKE_BACK = Statement(
     "badges.take_back",
     int,
     f"""
-    with {_WHOM},
+    with whom as {named()},
     locked as (select b.org, b.id from badge b where b.org = :org and b.id = :badge for no key update of b),
     gone as (
         update badge_award a set revoked_at = :now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -10,8 +10,8 @@ from msgspec import UNSET
 from plaza.domains.badges import awarding, queries
 from plaza.domains.badges.awarding import Given
 from plaza.domains.badges.schemas import Award, Badge, BadgeChanges, EarnedBadge, NewBadge, Recipient, Which
-from plaza.domains.people import NoSuchPerson, invite
-from plaza.kernel import addresses, ids
+from plaza.domains.people import NoSuchPerson, meet, naming
+from plaza.kernel import ids
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Conflict, Invalid, Missing, Refusal, StaffOnly
@@ -64,27 +64,13 @@ async def badges(ctx: Context, which: Which) -> Listing[Badge]:
     """The badges that can be earned here, the newest first; staff may ask for the retired ones instead."""
     if which.status == "retired" and not ctx.me.is_staff:
         raise StaffOnly
-    rows = await ctx.db.all(
-        queries.LIST,
-        org=ctx.org.id,
-        status=which.status,
-        before=which.before(),
-        rows=which.size() + 1,
-        offset=which.offset(),
-    )
+    rows = await ctx.db.all(queries.LIST, **which.place, org=ctx.org.id, status=which.status)
     return listing(rows, which)
 
 
 async def mine(ctx: Context, paging: Paging) -> Listing[EarnedBadge]:
     """The badges that you have earned, the newest first; those retired since are among them."""
-    rows = await ctx.db.all(
-        queries.MINE,
-        org=ctx.org.id,
-        me=ctx.me.id,
-        before=paging.before(),
-        rows=paging.size() + 1,
-        offset=paging.offset(),
-    )
+    rows = await ctx.db.all(queries.MINE, **ctx.viewer, **paging.place)
     return listing(rows, paging)
 
 
@@ -146,42 +132,21 @@ async def retire(ctx: Context, badge_id: str) -> Ok:
 
 async def award(ctx: Context, badge_id: str, recipient: Recipient) -> Made[Award]:
     """Give somebody a badge, whatever its criterion; who has it keeps the one they have, and the answer is 200."""
-    email, person = addresses.split(PersonRef(recipient.email), "email")
-    given = await _give(ctx, badge_id, email, person)
-    if given.verdict == "nobody" and email is not None:
-        given = await _give(ctx, badge_id, None, await invite(ctx, email))
+    badge = ids.parse(badge_id)
+
+    async def give(**whom: Any) -> Given:
+        return await ctx.db.one(awarding.GIVE, **whom, org=ctx.org.id, id=ctx.new_id(), badge=badge, now=ctx.now)
+
+    given = await meet(ctx, PersonRef(recipient.email), "email", give)
     if given.award is None:
-        _refuse(given.verdict)
+        raise _REFUSALS[given.verdict]
     return Made(given.award, given.new)
-
-
-async def _give(ctx: Context, badge_id: str, email: str | None, person: int | None) -> Given:
-    return await ctx.db.one(
-        awarding.GIVE,
-        org=ctx.org.id,
-        id=ctx.new_id(),
-        badge=ids.parse(badge_id),
-        email=email,
-        person=person,
-        now=ctx.now,
-    )
-
-
-def _refuse(verdict: str) -> NoReturn:
-    raise _REFUSALS[verdict]
 
 
 async def take_back(ctx: Context, badge_id: str, email: PersonRef) -> Ok:
     """Take a badge back from somebody, who gets it again by staff alone; who does not have it stays without."""
-    address, person = addresses.split(email, "email")
-    there = await ctx.db.one(
-        awarding.TAKE_BACK,
-        org=ctx.org.id,
-        badge=ids.parse(badge_id),
-        email=address,
-        person=person,
-        now=ctx.now,
-    )
+    names = naming(ctx, email, "email")
+    there = await ctx.db.one(awarding.TAKE_BACK, **ctx.viewer, **names, badge=ids.parse(badge_id), now=ctx.now)
     if not there:
         raise NoSuchBadge
     return Ok()

@@ -20,7 +20,7 @@ from plaza.kernel.wire import Ok
 async def typing(ctx: Context, whom: Typing) -> Ok:
     """Tell a person that you are typing to them; nothing is kept, and nobody learns whether it arrived."""
     email, person = addresses.split(PersonRef(whom.to), "to")
-    hearer = await ctx.db.maybe(queries.HEARER, org=ctx.org.id, me=ctx.me.id, email=email, person=person)
+    hearer = await ctx.db.maybe(queries.HEARER, **ctx.viewer, email=email, person=person)
     if hearer is not None and ctx.me.email is not None:
         ctx.tell(ctx.org.id, hearer, "typing", TypingFrom(ctx.me.email))
     return Ok()

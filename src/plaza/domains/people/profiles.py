@@ -37,7 +37,7 @@ class ProfileChanged(Conflict):
 
 async def me(ctx: Context) -> Profile:
     """Your own profile and preferences."""
-    return await ctx.db.one(queries.PROFILE, org=ctx.org.id, me=ctx.me.id)
+    return await ctx.db.one(queries.PROFILE, **ctx.viewer)
 
 
 async def change_me(ctx: Context, changes: ProfileChanges) -> Profile:

@@ -20,7 +20,7 @@ Online = Annotated[Sequence[OnlinePerson], Meta(max_length=10_000)]
 
 async def online(ctx: Context) -> Online:
     """Who is online in your organisation, yourself included; people blocked either way are left out."""
-    return await ctx.db.all(queries.ONLINE, org=ctx.org.id, me=ctx.me.id, lapsed=lapsed(ctx.now))
+    return await ctx.db.all(queries.ONLINE, **ctx.viewer, lapsed=lapsed(ctx.now))
 
 
 def online_now(person: str) -> str:
