@@ -23,6 +23,8 @@ from tests.redis_server import RedisServer, redis_server
 __all__ = ["redis_server"]
 EVERY_SECONDS = length(0.1, 0.05)
 """Between two messages of each of the ten senders: 200 messages a second is the standard load."""
+WRITE_SECONDS, DELAY_SECONDS = length(3.0, 1.0), length(5.0, 2.5)
+"""The longest write, and the 99th of a hundred delivery delays; in short runs other tests have the cores as well."""
 BACK_SECONDS = 10.0
 """How long after its return the bus may take to be what delivers."""
 CALM_SECONDS = 2.0
@@ -113,7 +115,7 @@ class Outage:
     def check(self) -> None:
         """Says what was measured, and what every outage must keep: nobody waited, nobody had to ask for what it missed.
 
-        A write may take a second, more only where it took as long before the fault.
+        A write may take longer than it should only where it took as long before the fault.
         """
         slowest = self.slowest(self.begun, self.ended)
         before = self.slowest(0, self.begun)
@@ -121,7 +123,7 @@ class Outage:
             f"away {self.ended - self.begun:.1f} s; live again after {self.back:.1f} s; slowest write {slowest:.2f} s,"
             f" {before:.2f} s before; memory {self.grown:+.1f} MB"
         )
-        assert slowest <= max(1.0, 3 * before)
+        assert slowest <= max(WRITE_SECONDS, 3 * before)
         assert self.back <= BACK_SECONDS
         assert self.unheard() == []
         assert self._load.recorder.attempts() == 1
@@ -158,7 +160,7 @@ async def test_a_redis_killed_under_load_loses_nothing_and_delays_little(
         print(f"{verdict}; p50 {part(away, 0.5):.2f} s, p99 {part(away, 0.99):.2f} s while down, of {len(away)}")
         assert not verdict.violations, verdict
         outage.check()
-        assert part(away, 0.99) <= 2.5
+        assert part(away, 0.99) <= DELAY_SECONDS
         assert [len(served.said("bus.back")) for served in servers] == [2, 2], "each says it once, to speak and to hear"
 
 

@@ -16,6 +16,8 @@ from tests.faults.servers import Served, queued, serving
 from tests.faults.watch import memory, p99, witness
 
 CROWD = length(500, 5_000)
+PROMPT_SECONDS = length(3.0, 1.0)
+"""How long a request may take, but for one in a hundred; in short runs other tests have the cores as well."""
 ME = "/client/community/people/me"
 ONLINE = "/client/community/presence/online"
 
@@ -51,7 +53,7 @@ async def test_a_storm_of_reconnections_passes_and_does_not_stop_anybody_else(tm
                 assert back["seconds"] - stolen <= most
                 assert set(back["count"]) <= {"503", "retry-after"}
                 assert back["count"].get("503") == back["count"].get("retry-after")
-                assert waited <= 1
+                assert waited <= PROMPT_SECONDS
             assert memory(served.pid) - before <= 50
             assert await spoken(bystander.http, "people") == admitted
             assert len((await bystander.http.get(ONLINE)).json()) == CROWD
