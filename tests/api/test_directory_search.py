@@ -6,8 +6,6 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
 from plaza.domains.directory import queries
 from plaza.domains.people.finding import entry
 from tests.api.test_accounts import Door
@@ -162,13 +160,11 @@ async def test_expertise_and_interests_narrow_a_search(world: World, prefix: str
     assert await found(reader, "carol", expertise="python") == []
 
 
-async def test_of_many_who_match_the_newest_come_first_and_every_page_is_full(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a server with many thousands of people: few are read whole, many are walked, the rest is read after all."""
+async def test_of_many_who_match_the_newest_come_first_and_every_page_is_full(world: World) -> None:
+    """As on a server with many thousands of people: the newest are walked, those further off are read by the index."""
     (reader,) = await world.north.people("reader")
     org = world.north.org.id
-    count = queries.COUNTED_FOUND + 200
+    count = 1_200
     await make_people(world, org, count, "gamma", first=10_000_000)
     await make_people(world, org, queries.WALKED + 10, "delta", first=20_000_000)
     for name, whole in (("gamma", count), ("delta", queries.WALKED + 10)):
@@ -183,6 +179,27 @@ async def test_of_many_who_match_the_newest_come_first_and_every_page_is_full(
         start = {"gamma": 10_000_000, "delta": 20_000_000}[name]
         assert met == [str(start + whole - 1 - n) for n in range(len(met))]
     assert (await reader.get("people?q=gamma&limit=100&pageNum=12"))["data"][-1]["id"] == "10000000"
+
+
+async def test_every_page_of_a_search_says_the_same_total_wherever_its_people_are(world: World) -> None:
+    """Some who match are new, some are old, and between them are more people than a search walks."""
+    (reader,) = await world.north.people("reader")
+    org = world.north.org.id
+    await make_people(world, org, 30, "gamma", first=10_000_000)
+    await make_people(world, org, queries.WALKED, "delta", first=20_000_000)
+    await make_people(world, org, 30, "gammas", first=30_000_000)
+    newest_first = [str(start + n) for start in (30_000_000, 10_000_000) for n in reversed(range(30))]
+    for limit in (7, 20, 30, 45, 60, 100):
+        met: list[str] = []
+        cursor = ""
+        while len(met) < 60:
+            page = await reader.get(f"people?q=gamma&limit={limit}{cursor}")
+            met += [row["id"] for row in page["data"]]
+            cursor = f"&cursor={page['nextCursor']}"
+            assert (page["total"], page["hasNext"]) == (60, len(met) < 60)
+        assert met == newest_first
+        third = await reader.get(f"people?q=gamma&limit={limit}&pageNum=3")
+        assert [row["id"] for row in third["data"]] == newest_first[limit * 2 : limit * 3]
 
 
 async def make_people(world: World, org: int, count: int, name: str, *, first: int) -> None:

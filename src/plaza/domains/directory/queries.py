@@ -11,10 +11,10 @@ from plaza.kernel import badges, policies
 from plaza.kernel.paging import MOST, page_of
 from plaza.kernel.sql import Statement
 
-COUNTED_PEOPLE, COUNTED_FOUND = 10_000, 1_000
+COUNTED_PEOPLE, COUNTED_FOUND = 10_000, 100
 """How far `total` counts the people of the directory, and those whom a search finds."""
-WALKED = 5_000
-"""How many of the newest people are asked, one after the other, whether they match what many match."""
+WALKED = 2_000
+"""How many of the newest people are asked, one after the other, whether they match: a common word is found there."""
 
 
 class ProfileRow(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ _SHOWN = f"""select e.person as key, row({public_profile("p", "f")}) as item
     order by e.person desc"""
 
 # A limit that is a parameter tells the planner nothing: the constant around it says that a page is small.
-_PAGE = f"order by e.person desc limit :rows offset :offset) paged limit {MOST + 1}"
+_PAGE = f"order by person desc limit :rows offset :offset) paged limit {MOST + 1}"
 
 PEOPLE = Statement(
     "directory.people",
@@ -57,39 +57,33 @@ PEOPLE = Statement(
 
 _MATCHES = f"e.words like all(:patterns::text[]) and e.tags @> :tags::text[] and e.person not in {_HIDDEN}"
 _FOUND = f"e.org = :org and e.keys @> :keys::integer[] and {_MATCHES}"
-# `few`: all who match, where they are few. Of many, the newest people fill a page soon (`near`), unless those who match
-# came all at once and long ago: then they are read after all (`far`).
+_REACH = "(:rows::bigint + :offset::bigint)"
+_NEAR = "(select count(*) from near)"
+# The index reads all who match before it gives the first: it is asked only for what the newest people leave open, the
+# page itself or how many there are.
 FIND = Statement(
     "directory.find",
     ProfileRow,
     f"""
-    with few as materialized (
-        select e.person from directory_entry e where {_FOUND} limit {COUNTED_FOUND} + 1
-    ),
-    near as materialized (
-        select * from (
-            select e.person from (
-                select e.* from directory_entry e where e.org = :org and e.person < :before
-                order by e.person desc limit {WALKED}
-            ) e
-            where (select count(*) from few) > {COUNTED_FOUND} and {_MATCHES}
-            {_PAGE}
+    with near as materialized (
+        select e.person from (
+            select e.* from directory_entry e where e.org = :org and e.person < :before
+            order by e.person desc limit {WALKED}
+        ) e
+        where {_MATCHES} order by e.person desc limit greatest({_REACH}, {COUNTED_FOUND})
     ),
     far as materialized (
-        select * from (
-            select e.person from directory_entry e
-            where (select count(*) from few) > {COUNTED_FOUND} and (select count(*) from near) < :rows
-                and {_FOUND} and e.person < :before
-            {_PAGE}
+        select e.person from directory_entry e
+        where {_NEAR} < greatest({_REACH}, {COUNTED_FOUND}) and {_FOUND}
+        limit case when {_NEAR} >= {_REACH} then {COUNTED_FOUND} end
     ),
     page as (
-        (select * from (
-            select e.person from few e where e.person < :before and (select count(*) from few) <= {COUNTED_FOUND}
-            {_PAGE})
-        union all select person from near where not exists (select 1 from far)
-        union all select person from far
+        select * from (
+            select person from near where {_NEAR} >= {_REACH}
+            union all select person from far where {_NEAR} < {_REACH} and person < :before
+            {_PAGE}
     )
-    {page_of(_SHOWN, total=f"(select least(count(*), {COUNTED_FOUND}) from few)")}
+    {page_of(_SHOWN, total=f"least(greatest({_NEAR}, (select count(*) from far)), {COUNTED_FOUND})")}
     """,
     hot=True,
 )
