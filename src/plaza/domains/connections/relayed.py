@@ -29,5 +29,6 @@ SHOW = Statement(
     {people("given.viewer")}
     where not {policies.blocked("c.requester", "c.target").replace(":org", "c.org")}
     """,
+    hot=True,
     tenant=False,
 )

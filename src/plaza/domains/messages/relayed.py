@@ -37,6 +37,7 @@ SHOW = Statement(
     {PEOPLE} {told("given.viewer")} {quoted("given.viewer")}
     where not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
     """,
+    hot=True,
     tenant=False,
 )
 RECEIPTS = Statement(
@@ -50,6 +51,7 @@ RECEIPTS = Statement(
     where s.read_receipts and r.read_receipts and {policies.shown_to("m.sender", "r")}
         and not {policies.blocked("m.sender", "m.recipient").replace(":org", "m.org")}
     """,
+    hot=True,
     tenant=False,
 )
 DELIVERED = Statement(
@@ -62,6 +64,7 @@ DELIVERED = Statement(
         and {online_now("m.org, m.recipient")}
     returning m.id
     """,
+    hot=True,
     tenant=False,
 )
 EMAILS = Statement(
@@ -73,5 +76,6 @@ EMAILS = Statement(
     join person p on p.org = given.org and p.id = given.person
     order by place
     """,
+    hot=True,
     tenant=False,
 )

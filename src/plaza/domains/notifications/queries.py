@@ -108,6 +108,7 @@ RECORD = Statement(
     on conflict (org, recipient, cause) do nothing
     returning org, id, recipient, created_at
     """,
+    hot=True,
     tenant=False,
 )
 SETTLE = Statement(
@@ -120,6 +121,7 @@ SETTLE = Statement(
     where n.org = given.org and n.recipient = given.recipient and n.cause = given.cause and n.read_at is null
     returning 1
     """,
+    hot=True,
     tenant=False,
 )
 WITHDRAW = Statement(
@@ -131,6 +133,7 @@ WITHDRAW = Statement(
     where n.org = given.org and n.recipient = given.recipient and n.cause = given.cause
     returning 1
     """,
+    hot=True,
     tenant=False,
 )
 SHOW = Statement(
@@ -142,5 +145,6 @@ SHOW = Statement(
     join notification n on n.org = given.org and n.id = given.id {_PEOPLE}
     where not {policies.blocked("n.recipient", "n.actor").replace(":org", "n.org")}
     """,
+    hot=True,
     tenant=False,
 )
