@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from plaza.domains.connections.list_queries import COMPARED
 from plaza.kernel.sql import STATEMENTS
+from tests.api.test_directory_search import make_people
 from tests.world import Person, World
 
 ALICE, BOB = "alice@mail.test", "bob@mail.test"
@@ -329,6 +331,45 @@ async def test_mutual_connections_with_somebody_who_has_many(world: World, prefi
     await connect(alice, crowd[3])
     for person, other in ((alice, star), (star, alice)):
         assert await peers(person, f"connections/mutual/{other.email}") == [crowd[3].email]
+
+
+async def test_of_two_people_with_thousands_the_newest_connections_of_one_are_compared(world: World) -> None:
+    alice, bob, carol = await world.north.people("alice", "bob", "carol")
+    first, count = 10_000_000, COMPARED + 200
+    await make_people(world, world.north.org.id, count, "many", first=first)
+    for person, others in ((alice, count - 1), (bob, count), (carol, 1)):
+        await connect_with_many(world, person, first, others)
+    newest = [str(first + n) for n in reversed(range(count - 1 - COMPARED, count - 1))]
+    for person, other in ((alice, bob), (bob, alice)):
+        met: list[str] = []
+        page: Any = {"hasNext": True, "nextCursor": ""}
+        while page["hasNext"]:
+            cursor = f"&cursor={page['nextCursor']}" if page["nextCursor"] else ""
+            page = await person.get(f"connections/mutual/{other.email}?limit=100{cursor}")
+            met += [item["peerInfo"]["id"] for item in page["data"]]
+            assert page["total"] == COMPARED
+        assert met == newest
+    assert await peers(carol, f"connections/mutual/{BOB}") == ["many0@mail.test"]
+    assert await peers(bob, f"connections/mutual/{carol.email}") == ["many0@mail.test"]
+
+
+async def connect_with_many(world: World, person: Person, first: int, count: int) -> None:
+    """Connections with so many people by their ids, half of them asked for by the others, straight into the store."""
+    await world.rows(
+        """
+        with connected as (
+            insert into connection (org, low, high, id, position, requester, status, requested_at)
+            select $1, least($2, other), greatest($2, other), n + $2, n, case when n % 2 = 0 then $2 else other end,
+                'accepted', now()
+            from (select n, $3 + n as other from generate_series(0, $4::bigint - 1) n) others
+        )
+        insert into tie_count (org, person, connections) values ($1, $2, $4)
+        """,
+        world.north.org.id,
+        int(person.id),
+        first,
+        count,
+    )
 
 
 async def test_who_has_left_the_directory_has_nobody_in_common_with_a_stranger(world: World, prefix: str) -> None:

@@ -111,17 +111,19 @@ STATS = Statement(
 )
 
 
-def _near(whom: str) -> str:
-    """The ids of those with whom a person of `sides` is connected."""
-    return f"""select c.target as id from sides join connection c
-            on c.org = :org and c.requester = sides.{whom} and c.status = 'accepted'
-        union all
-        select c.requester from sides join connection c
-            on c.org = :org and c.target = sides.{whom} and c.status = 'accepted'"""
+COMPARED = 1_000
+"""How many connections, the newest, of whichever of two people has fewer are looked up with the other."""
 
 
-# The connections of whichever of the two has fewer: compared with the other's where those are not many more (measured:
-# reading one costs a tenth of looking one up), each looked up where they are.
+def _newest(mine: str, theirs: str) -> str:
+    """The newest connections of one side of the pair, of the one who has fewer."""
+    return f"""(
+            select c.{theirs} as id, c.position from connection c
+            where c.org = :org and c.{mine} = (select few from sides) and c.status = 'accepted'
+            order by c.position desc limit {COMPARED}
+        )"""
+
+
 MUTUAL = Statement(
     "connections.mutual",
     MutualRow,
@@ -137,18 +139,16 @@ MUTUAL = Statement(
     ),
     sides as (
         select case when mine.connections < theirs.connections then mine.person else theirs.person end as few,
-            case when mine.connections < theirs.connections then theirs.person else mine.person end as many,
-            greatest(mine.connections, theirs.connections) < 10 * least(mine.connections, theirs.connections) as alike
+            case when mine.connections < theirs.connections then theirs.person else mine.person end as many
         from peer join counts theirs on theirs.person = peer.id join counts mine on mine.person = :me
     ),
-    near as ({_near("few")}),
-    far as ({_near("many")}),
     common as (
-        select near.id from near, sides
-        where near.id not in {policies.hidden_from(":me")} and case
-            when sides.alike then near.id in (select id from far)
-            else {policies.connected("sides.many", "near.id")}
-        end
+        select near.id from (
+            {_newest("requester", "target")} union all {_newest("target", "requester")}
+            order by position desc limit {COMPARED}
+        ) near
+        where near.id not in {policies.hidden_from(":me")}
+            and {policies.connected("(select many from sides)", "near.id")}
     )
     select exists (select 1 from peer), length.total, page.key, page.item
     from (select count(*) as total from common) length
