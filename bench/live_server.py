@@ -7,7 +7,6 @@ LIVE_REDIS it speaks to its other processes as the switchboard does: encoded onc
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from plaza.entry.circular import Emit, channel, org_room, understand
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Organisation, OrgSettings, Principal
 from plaza.kernel.errors import Refusal
-from plaza.process import BACKLOG, raise_open_files
+from plaza.process import BACKLOG, raise_open_files, spare_collecting
 from plaza.realtime import Frame, Refused, Server, Socket
 
 NAMESPACE = "/community-chat"
@@ -128,10 +127,10 @@ async def serve(port: int) -> None:
             await send(part)
 
     await chat.server.start()
-    gc.freeze()
+    spare_collecting()
     config = uvicorn.Config(
         ready,
-        http="httptools",
+        http=chat.server.http_protocol,
         ws=chat.server.websocket_protocol,
         port=port,
         lifespan="off",

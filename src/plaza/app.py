@@ -147,7 +147,8 @@ class Plaza:
         origins = self.settings.cors_origins
         allowed = None if not origins or "*" in origins else tuple(origins)
         self.sockets = Server(
-            {NAMESPACE: self.gateway}, Options(origins=allowed, originless=True, admit=self.gateway.admit)
+            {NAMESPACE: self.gateway},
+            Options(origins=allowed, originless=True, admit=self.gateway.admit, headers=("orgid", "authorization")),
         )
         self.gateway.server = self.sockets
         self.gateway.replay = self._replay

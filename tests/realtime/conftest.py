@@ -24,7 +24,8 @@ from uvicorn.server import ServerState
 from plaza.realtime import Namespace, Options, Server, Socket
 
 JS = Path(__file__).parents[1] / "js"
-QUICK = Options(close_timeout=0.01, connect_timeout=2.5)  # the bare client does not answer a close frame
+# The bare client does not answer a close frame.
+QUICK = Options(close_timeout=0.01, connect_timeout=2.5, headers=("sec-websocket-version",))
 
 
 @pytest.fixture
@@ -50,7 +51,9 @@ async def _serve(
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Live]:
     server = Server(namespaces or {"/": Recorder()}, options, clock=clock)
-    config = uvicorn.Config(server.polling, ws=server.websocket_protocol, lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        server.polling, http=server.http_protocol, ws=server.websocket_protocol, lifespan="off", log_config=None
+    )
     config.load()
     state = ServerState()
     protocol: Any = config.http_protocol_class

@@ -185,7 +185,6 @@ class Client:
         session = self.session
         session.engine.settle(session)
         session.push(socketio.connected(socket.namespace, socket.id))
-        session.flush()
         self._place(socket.namespace).rooms.everyone.add(socket)
         socket.outlet = session
         for frame in threshold.queue:

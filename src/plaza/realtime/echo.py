@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from plaza.realtime.door import Door
 from plaza.realtime.engine import Engine
 from plaza.realtime.options import Options
 from plaza.realtime.polling import Polling
@@ -69,6 +70,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     engine = Engine(options, time.monotonic, EngineEcho) if arguments.engine else server.engine
     config = uvicorn.Config(
         Polling(engine),
+        http=partial(Door, engine),  # type: ignore[arg-type]  # any factory of protocols will do
         ws=partial(WebSocket, engine),  # type: ignore[arg-type]  # any factory of protocols will do
         host=arguments.host,
         port=arguments.port,

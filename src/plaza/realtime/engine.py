@@ -16,6 +16,8 @@ from plaza.realtime.options import Options
 from plaza.realtime.outbox import Outbox
 from plaza.realtime.session import Link, Receiver, Session
 
+NO_HEADERS: Mapping[str, str] = {}  # one for all who sent none that is kept
+
 DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
 """The shortest and the longest time between two moments at which a draining server parts from some clients."""
 
@@ -35,6 +37,8 @@ class Engine:
         self.options = options
         self.clock = clock
         self.refusing = True
+        self.greeting = b"GET " + options.path.rstrip("/").encode()
+        """How the request for a session begins."""
         self.sessions: dict[str, Session] = {}
         self.outbox = Outbox(options.slice, options.queue_events)
         self.gate = Gate(options.max_handshakes, options.per_address)
@@ -81,7 +85,8 @@ class Engine:
 
     def open(self, link: Link, address: str, headers: Mapping[str, str]) -> Session:
         """A new session on a link; its open packet is the link's to write."""
-        session = Session(self, link, address, headers)
+        kept = {name: headers[name] for name in self.options.headers if name in headers}
+        session = Session(self, link, address, kept or NO_HEADERS)
         now = self.clock()
         self.sessions[session.id] = session
         self._pings.start(session, now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
@@ -113,8 +112,7 @@ def parse_head(head: bytes, peer: str) -> Request | None:
         line, *fields = head.decode("latin-1").split("\r\n\r\n", 1)[0].split("\r\n")
         method, target, _ = line.split(" ")
         pairs = [field.split(":", 1) for field in fields]
-        # The names stay as long as the session, one string for all sessions.
-        headers = {sys.intern(name.strip().lower()): value.strip() for name, value in pairs}
+        headers = {name.strip().lower(): value.strip() for name, value in pairs}
     except ValueError:
         return None
     path, _, query = target.partition("?")

@@ -36,6 +36,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds in the `Retry-After` of those."""
     slice: int = 256
     """A room of more sockets is written in slices of this many, with other work in between."""
+    headers: tuple[str, ...] = ()
+    """Names, in lower case, of the handshake's headers that sockets show; the others are not kept."""
     address: Callable[[str, Mapping[str, str]], str] | None = None
     """The client's address from the peer's and the headers; for those who trust a proxy. None: the peer's."""
     admit: Callable[[str], int | None] | None = None

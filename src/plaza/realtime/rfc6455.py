@@ -38,7 +38,7 @@ class Reader:
         self._limit = limit
         self._data = b""
         self._at = 0
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] | None = None
         self._size = 0
 
     def feed(self, data: bytes) -> None:
@@ -57,6 +57,8 @@ class Reader:
             message = self._joined(head, _unmasked(data[head.start - 4 : head.start], data[head.start : end]))
             if message is not None:
                 return message
+        if self._at == len(data):  # most readers wait most of the time, and then hold nothing
+            self._data, self._at = b"", 0
         return None
 
     def _head(self, data: bytes, at: int) -> Head | None:
@@ -81,10 +83,12 @@ class Reader:
     def _joined(self, head: Head, payload: bytes) -> tuple[int, bytes] | None:
         if head.opcode >= CLOSE:
             return head.opcode, payload
-        if (head.opcode == CONTINUATION) != bool(self._parts):
+        if (head.opcode == CONTINUATION) != (self._parts is not None):
             raise Violation(PROTOCOL_ERROR, "fragment out of order")
-        if head.final and not self._parts:
-            return TEXT, payload
+        if self._parts is None:
+            if head.final:
+                return TEXT, payload
+            self._parts = []
         self._parts.append(payload)
         self._size += len(payload)
         if len(self._parts) > MOST_FRAGMENTS:
@@ -92,7 +96,7 @@ class Reader:
         if not head.final:
             return None
         whole = b"".join(self._parts)
-        self._parts.clear()
+        self._parts = None
         self._size = 0
         return TEXT, whole
 

@@ -1,4 +1,4 @@
-"""Who is in which room of one namespace."""
+"""Who is in which room of one namespace; most rooms have one member, for whom a set would be a large house."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ class Rooms:
 
     def __init__(self) -> None:
         self.everyone: set[Socket] = set()
-        self._rooms: dict[str, set[Socket]] = {}
+        self._rooms: dict[str, tuple[Socket] | set[Socket]] = {}
 
     def enter(self, socket: Socket, room: str) -> None:
         """Put a socket into a room."""
-        self._rooms.setdefault(room, set()).add(socket)
+        members = self._rooms.get(room)
+        if members is None:
+            self._rooms[room] = (socket,)
+        elif isinstance(members, set):
+            members.add(socket)
+        else:
+            self._rooms[room] = {*members, socket}
 
     def leave(self, socket: Socket, room: str) -> None:
         """Take a socket out of a room it is in."""
         members = self._rooms[room]
-        members.discard(socket)
-        if not members:
+        if len(members) == 1:
             del self._rooms[room]
+        else:
+            members.discard(socket)
 
     def drop(self, socket: Socket, rooms: Iterable[str]) -> None:
         """Take a socket out of the namespace."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from plaza.realtime import socketio
 from plaza.realtime.client import Client
+from plaza.realtime.door import Door
 from plaza.realtime.engine import Engine
 from plaza.realtime.options import Options
 from plaza.realtime.polling import Polling
@@ -22,7 +23,7 @@ DEFAULTS = Options()
 
 
 class Server:
-    """Give `websocket_protocol` to uvicorn's `ws` and `polling` what comes under `Options.path`; not for threads."""
+    """Give both protocols to uvicorn, and to `polling` what comes under `Options.path`; not for threads."""
 
     def __init__(
         self,
@@ -32,6 +33,8 @@ class Server:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = Engine(options, clock, self._opened)
+        self.http_protocol: Any = partial(Door, self.engine)
+        """The factory for `uvicorn.Config(http=…)`, which takes most WebSockets in before they cost a request."""
         self.websocket_protocol: Any = partial(WebSocket, self.engine)
         """The factory for `uvicorn.Config(ws=…)`; a WebSocket to another path is answered 404."""
         self.polling = Polling(self.engine)

@@ -78,7 +78,7 @@ class Session:
         "urgent",
     )
 
-    receiver: Receiver
+    receiver: Receiver | None
 
     def __init__(self, engine: Engine, link: Link, address: str, headers: Mapping[str, str]) -> None:
         self.id = secrets.token_urlsafe(15)
@@ -142,6 +142,8 @@ class Session:
 
     def received(self, kind: str, data: str) -> None:
         """One packet of the client; may raise Violation."""
+        if self.receiver is None:
+            return  # the session is over
         if kind == engineio.MESSAGE:
             self.receiver.message(data)
         elif kind == engineio.PONG:
@@ -186,4 +188,6 @@ class Session:
         self.blocked = True
         self.link.close(frames, code or endings.close_code(reason), text or reason)
         self.flush()  # whoever waits for the queue to empty
-        self.receiver.closed(reason)
+        receiver, self.receiver = self.receiver, None  # it knows the session: without this both would be a cycle
+        if receiver is not None:
+            receiver.closed(reason)

@@ -88,7 +88,7 @@ class Socket:
         self.outlet = outlet
         self._client = client
         self._rooms = rooms
-        self._joined: dict[str, None] = {}
+        self._joined: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -97,24 +97,24 @@ class Socket:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of its handshake, names in lower case."""
+        """Those of its handshake's headers that `Options.headers` names, in lower case."""
         return self._client.session.headers
 
     @property
     def rooms(self) -> AbstractSet[str]:
-        """The rooms it is in."""
-        return self._joined.keys()
+        """The rooms it is in; a few."""
+        return frozenset(self._joined)
 
     def enter(self, room: str) -> None:
         """Receive what is sent to a room; a socket that is gone enters none."""
-        if self.gone is None:
-            self._joined[room] = None
+        if self.gone is None and room not in self._joined:
+            self._joined = (*self._joined, room)
             self._rooms.enter(self, room)
 
     def leave(self, room: str) -> None:
         """Receive it no longer."""
         if room in self._joined:
-            del self._joined[room]
+            self._joined = tuple(name for name in self._joined if name != room)
             self._rooms.leave(self, room)
 
     def emit(self, event: str, *args: object, volatile: bool = False) -> None:
@@ -141,7 +141,7 @@ class Socket:
         """Out of all rooms, nothing more to send; for the server, an application disconnects."""
         self.gone = reason
         self._rooms.drop(self, self._joined)
-        self._joined.clear()
+        self._joined = ()
 
 
 class Place(NamedTuple):
