@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from plaza.realtime import endings, socketio
@@ -33,15 +33,15 @@ class Departure(NamedTuple):
 class Client:
     """The receiver of a session; a namespace that was left stays with None, late packets for it are ignored."""
 
-    __slots__ = ("_arriving", "_connects", "_server", "_sockets", "_task", "_waiting", "session")
+    __slots__ = ("_arriving", "_connects", "_server", "_sockets", "_waiting", "session")
 
     def __init__(self, server: Server, session: Session) -> None:
         self.session = session
         self._server = server
         self._sockets: dict[str, Socket | None] = {}
         self._arriving: Socket | None = None
-        self._waiting: list[Packet | Departure] = []  # mostly empty, where a deque takes its first block at once
-        self._task: asyncio.Task[None] | None = None
+        self._waiting: deque[Packet | Departure] | None = None
+        """What has come and was not handled yet; only while there is some, since most clients wait most of the time."""
         self._connects = 0
 
     # What the session calls.
@@ -56,8 +56,7 @@ class Client:
             if self._connects > MOST_CONNECTS:
                 raise Violation(POLICY, "too many connects")
             self.session.engine.gate.enter(self.session)
-        self._put(packet)
-        if len(self._waiting) >= self.session.engine.options.inbound_events:
+        if self._put(packet) >= self.session.engine.options.inbound_events:
             self.session.pause()
 
     def closed(self, reason: str) -> None:
@@ -86,20 +85,23 @@ class Client:
 
     # One after another.
 
-    def _put(self, item: Packet | Departure) -> None:
+    def _put(self, item: Packet | Departure) -> int:
+        """Let it be handled behind what waits already; how many wait now."""
+        if self._waiting is None:
+            self._waiting = deque()
+            self._server.run(self._work(self._waiting))
         self._waiting.append(item)
-        if self._task is None:
-            self._task = self._server.run(self._work())
+        return len(self._waiting)
 
-    async def _work(self) -> None:
+    async def _work(self, waiting: deque[Packet | Departure]) -> None:
         try:
-            while self._waiting:
-                item = self._waiting.pop(0)
-                if self.session.paused and len(self._waiting) * 2 <= self.session.engine.options.inbound_events:
+            while waiting:
+                item = waiting.popleft()
+                if self.session.paused and len(waiting) * 2 <= self.session.engine.options.inbound_events:
                     self.session.resume()
                 await self._one(item)
         finally:
-            self._task = None
+            self._waiting = None
 
     async def _one(self, item: Packet | Departure) -> None:
         try:
@@ -156,7 +158,7 @@ class Client:
             return
         place = self._place(name)
         threshold = Threshold(self.session.engine.options.queue_events)
-        self._arriving = socket = Socket(self, name, secrets.token_urlsafe(15), place.rooms, threshold)
+        self._arriving = socket = Socket(self, place.name, secrets.token_urlsafe(15), place.rooms, threshold)
         try:
             await place.handler.connect(socket, auth)
         except Exception as error:
@@ -185,7 +187,7 @@ class Client:
         session = self.session
         session.engine.settle(session)
         session.push(socketio.connected(socket.namespace, socket.id))
-        self._place(socket.namespace).rooms.everyone.add(socket)
+        self._place(socket.namespace).rooms.everyone[socket] = None
         socket.outlet = session
         for frame in threshold.queue:
             session.engine.outbox.one(session, frame)

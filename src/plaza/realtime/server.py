@@ -39,7 +39,7 @@ class Server:
         """The factory for `uvicorn.Config(ws=…)`; a WebSocket to another path is answered 404."""
         self.polling = Polling(self.engine)
         """The ASGI application for every request under `Options.path`."""
-        self.places = {name: Place(handler, Rooms()) for name, handler in namespaces.items()}
+        self.places = {name: Place(name, handler, Rooms()) for name, handler in namespaces.items()}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -96,12 +96,11 @@ class Server:
         """How many they are."""
         return len(self.places[namespace].rooms.members(room))
 
-    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
         """A client's work, waited for when the server closes."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     def _opened(self, session: Session) -> Client:
         return Client(self, session)

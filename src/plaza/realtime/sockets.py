@@ -147,5 +147,6 @@ class Socket:
 class Place(NamedTuple):
     """A namespace as the server keeps it."""
 
+    name: str
     handler: Namespace
     rooms: Rooms
