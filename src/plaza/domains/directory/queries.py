@@ -13,7 +13,7 @@ from plaza.kernel.sql import Statement
 
 COUNTED_PEOPLE, COUNTED_FOUND = 10_000, 100
 """How far `total` counts the people of the directory, and those whom a search finds."""
-WALKED = 2_000
+WALKED = 4_000
 """How many of the newest people are asked, one after the other, whether they match: a common word is found there."""
 
 
