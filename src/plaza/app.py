@@ -273,8 +273,7 @@ class Plaza:
 
     async def _arrived(self, org: int, person: int) -> None:
         """Waits until the store knows, so that whoever is in is seen by the first who asks; not for ever."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.tracker.arrived(org, person)), 2)
+        await asyncio.wait((self.tracker.arrived(org, person),), timeout=2)
 
     async def _head(self) -> int:
         return await self.store.one(event_log.HEAD)

@@ -24,7 +24,7 @@ from plaza.kernel.errors import Forbidden, Invalid, Refusal, TooMany, Unauthenti
 from plaza.kernel.routes import Event, Table
 from plaza.kernel.wire import Body
 from plaza.realtime import Frame, NotNow, Refused, Server, Socket
-from plaza.realtime.endings import APPLICATION, Ending
+from plaza.realtime.endings import APPLICATION, BY_CLIENT, Ending
 
 log = structlog.get_logger("plaza.gateway")
 NAMESPACE = "/community-chat"
@@ -157,7 +157,8 @@ class Gateway:
         session: Session = socket.data
         self._meter.sockets.dec()
         self.left(session.org.id, session.principal.id)
-        log.info("socket.closed", reason=reason)
+        if reason not in BY_CLIENT:  # who leaves is no news, and all leave at once when a network fails
+            log.info("socket.closed", reason=reason)
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> Sequence[object] | None:
         """One event of a client: the use case's answer, or the refusal, as the acknowledgement."""
