@@ -163,13 +163,16 @@ class Device:
                 await asyncio.sleep(0.01)
 
     async def resume(self, port: int) -> None:
-        """Comes again, and takes in what it missed."""
-        cursor, more = self.cursor, True
+        """Comes again, and takes in what it missed; what came live meanwhile is replayed, too, and counts once."""
+        cursor, more, known = self.cursor, True, len(self.heard)
         self.line = await Line.open(port, self.person, lambda event, payload: self.heard.append((event, payload)))
         while more:
             answer = await self.line.ask("sync", {"since": cursor})
             assert (answer["success"], answer["reset"]) == (True, False)
             cursor, more = answer["cursor"], answer["hasMore"]
+        since = self.heard[known:]
+        placed = {int(payload["cursor"]): (name, payload) for name, payload in since if name == "newMessage"}
+        self.heard[known:] = [placed[place] for place in sorted(placed)]
 
 
 async def test_who_was_closed_for_not_reading_comes_back_without_a_gap(tmp_path: Path) -> None:
