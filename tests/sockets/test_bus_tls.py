@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import ipaddress
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +46,15 @@ class Guarded(NamedTuple):
         """Its address, with what may be wrong about it."""
         query = f"?ssl_ca_certs={self.authority}" if query is None else query
         return f"rediss://plaza:{password}@{host}:{self.port}/{number}{query}"
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """Collects what asyncio leaves of a TLS connection that a loop was closed over, here and in silence."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
