@@ -7,6 +7,7 @@ come in, with tokens that the server has not seen; they leave and come back, as 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ async def _side(
             yield host, []
         return
     crowd = -(-sockets // SOCKETS_EACH)
-    async with plaza(options, folder, crowd + NEWCOMERS) as side:
+    life = Path(tempfile.mkdtemp(dir=folder))
+    async with plaza(options, life, crowd + NEWCOMERS) as side:
         staying = (side.members[:crowd] * SOCKETS_EACH)[:sockets]
         yield Host(WHOLE, [side.port], side.server_pids), [*staying, *side.members[crowd:]]
 
