@@ -181,7 +181,6 @@ class Socket:
     def __init__(self, person: Person) -> None:
         self.person = person
         self.heard: list[tuple[str, Any]] = []
-        # Of our own, because the client forgets to close its session when the server closes first.
         self._http = aiohttp.ClientSession()
         self.client = socketio.AsyncClient(reconnection=False, http_session=self._http)
         self.client.on("*", self._hear, namespace=NAMESPACE)
@@ -237,5 +236,13 @@ class Socket:
 
     async def close(self) -> None:
         """Leaves."""
-        await self.client.disconnect()
-        await self._http.close()
+        await leave(self.client, self._http)
+
+
+async def leave(client: socketio.AsyncClient, http: aiohttp.ClientSession) -> None:
+    """Ends a client and the session that it was given, which it would replace while something of it is under way."""
+    await client.disconnect()
+    under_way = {task for task in (client.eio.read_loop_task, client.eio.write_loop_task) if task is not None}
+    if under_way:
+        await asyncio.wait(under_way, timeout=PATIENCE)
+    await http.close()

@@ -9,6 +9,7 @@ import pytest
 import socketio
 
 from plaza.realtime import NotNow, Refused, Socket
+from tests.world import leave
 
 if TYPE_CHECKING:
     from tests.realtime.conftest import Recorder, Serve
@@ -80,7 +81,7 @@ async def test_the_python_client_works_over(
         await client.emit("goodbye")
         await soon(lambda: not client.connected)
         await soon(lambda: recorder.reasons == ["so_long"])
-        await client.shutdown()
+        await leave(client, http)
 
 
 async def test_the_javascript_client_comes_again_where_it_could_not_be_let_in_just_then(
