@@ -99,17 +99,19 @@ class Facts:
         return payloads
 
 
-def announce(fact: type[Fact], source: str, **fields: str) -> str:
+def announce(
+    fact: type[Fact], source: str, *, org: str = ":org", origin: str = ":origin", now: str = ":now", **fields: str
+) -> str:
     """SQL that adds one row to the outbox for each row of `source`; `fields` are SQL expressions over that row.
 
-    The statement it is composed into binds `:org`, `:now` and `:origin`.
+    So are `org`, `origin` and `now`, where the statement it is composed into does not bind them for all rows.
     """
     names = {field.name for field in msgspec.structs.fields(fact)}
     if names != set(fields):
         raise TypeError(f"{fact.kind} has the fields {sorted(names)}, not {sorted(fields)}")
     pairs = ", ".join(f"'{name}', {expression}" for name, expression in fields.items())
     return f"""insert into outbox (org, kind, fact, origin, created_at)
-        select :org, '{fact.kind}', jsonb_build_object({pairs}), :origin, :now from {source}"""
+        select {org}, '{fact.kind}', jsonb_build_object({pairs}), {origin}, {now} from {source}"""
 
 
 def with_cursor(payload: object, position: int) -> msgspec.Raw:

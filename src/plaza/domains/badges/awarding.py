@@ -50,8 +50,7 @@ _MEASURED = " ".join(f"when '{criterion}' then {measure}" for criterion, measure
 
 def _announced(fact: type[Fact], awards: str) -> str:
     """SQL that announces awards of any organisation, at the time of the award."""
-    text = announce(fact, awards, award="id", badge="badge", person="person")
-    return text.replace(":origin", "null").replace(":org", "org").replace(":now", "at")
+    return announce(fact, awards, org="org", origin="null", now="at", award="id", badge="badge", person="person")
 
 
 def _awarding(on_conflict: str) -> str:

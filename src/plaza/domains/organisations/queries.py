@@ -53,7 +53,7 @@ _COLUMNS = "id, slug, name, settings, suspended_at is not null"
 
 def _announced(fact: type[Fact], source: str) -> str:
     """SQL that announces something of organisations: the rows of `source` are theirs."""
-    return announce(fact, source).replace(":origin", "null").replace(":org", "id")
+    return announce(fact, source, org="id", origin="null")
 
 
 FIND = Statement("organisations.find", OrgRow, f"select {_COLUMNS} from org where slug = :slug", hot=True, tenant=False)
