@@ -8,6 +8,8 @@ import socket
 import struct
 from types import TracebackType
 
+from tests.faults.porters import Porters
+
 SMALL = 4_096
 """Of the kernel's buffers on the way, so that a reader who takes nothing is soon felt at the other end."""
 
@@ -25,7 +27,7 @@ class BadWay:
         self.delay = delay
         self._to = to
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._porters = Porters()
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> BadWay:
@@ -39,9 +41,7 @@ class BadWay:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._porters.end()
         self.reset()
         await self._server.wait_closed()
 
@@ -71,27 +71,16 @@ class BadWay:
         await asyncio.get_running_loop().sock_connect(upstream, ("127.0.0.1", self._to))
         answers, questions = await asyncio.open_connection(sock=upstream, limit=SMALL)
         self._writers |= {writer, questions}
-        for work in (self._carry(reader, questions, slow=False), self._carry(answers, writer, slow=True)):
-            task = asyncio.create_task(work)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        for source, sink, hold in ((reader, questions, self._wait), (answers, writer, self._hold)):
+            task = self._porters.carry(source, sink, SMALL, hold)
+            task.add_done_callback(lambda _, sink=sink: self._writers.discard(sink))  # type: ignore[misc]
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, slow: bool) -> None:
-        try:
-            while data := await source.read(SMALL):
-                await asyncio.sleep(self.delay)
-                if slow:
-                    await self._hold(len(data))
-                sink.write(data)
-                await sink.drain()
-        except OSError:
-            pass  # one of the two is gone, and the other is told
-        finally:
-            sink.close()
-            self._writers.discard(sink)
+    async def _wait(self, _size: int) -> None:
+        await asyncio.sleep(self.delay)
 
     async def _hold(self, size: int) -> None:
         """Waits as long as so many bytes take at the rate, or until it is another."""
+        await asyncio.sleep(self.delay)
         while self.rate is not None:
             changed = self._changed
             try:

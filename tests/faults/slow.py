@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
+from tests.faults.porters import Porters
+
 SOCKET = ".s.PGSQL.5432"
 
 
@@ -28,7 +30,7 @@ class SlowWay:
         self._folder = Path(tempfile.mkdtemp(prefix="slow-"))
         self._most = most
         self._dice = dice
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._porters = Porters()
         self._server: asyncio.Server
         self.url = urlunsplit(parts._replace(query=f"host={quote(str(self._folder), safe='')}"))
 
@@ -40,28 +42,19 @@ class SlowWay:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._porters.end()
         await self._server.wait_closed()
         shutil.rmtree(self._folder)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, questions = await asyncio.open_unix_connection(self._target)
-        for source, sink, most in ((reader, questions, self._most), (answers, writer, 0.0)):
-            task = asyncio.create_task(self._carry(source, sink, most))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._porters.carry(reader, questions, 1 << 16, self._hold)
+        self._porters.carry(answers, writer, 1 << 16, _at_once)
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, most: float) -> None:
-        try:
-            while data := await source.read(1 << 16):
-                if most:
-                    self.delays += 1
-                    await asyncio.sleep(self._dice.uniform(0, most))
-                sink.write(data)
-                await sink.drain()
-        except OSError:
-            pass  # one of the two is gone, and the other is told
-        finally:
-            sink.close()
+    async def _hold(self, _size: int) -> None:
+        self.delays += 1
+        await asyncio.sleep(self._dice.uniform(0, self._most))
+
+
+async def _at_once(_size: int) -> None:
+    pass
