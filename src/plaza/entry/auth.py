@@ -8,9 +8,10 @@ on every other process.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from plaza.entry.circular import Forget
 from plaza.kernel.clock import Clock
@@ -58,23 +59,30 @@ class Authenticator:
         self._find = find
         self._admit = admit
         self._clock = clock
-        self._tokens: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._tokens: dict[bytes, Remembered] = {}
         self._forgotten = 0
-        self._organisations: OrderedDict[str, tuple[float, Organisation]] = OrderedDict()
+        self._organisations: dict[str, tuple[float, Organisation]] = {}
 
     async def organisation(self, slug: str | None) -> Organisation:
         """The organisation called `slug`; `OrganisationMissing` without one, its own refusal for an unknown one."""
         if not slug:
             raise OrganisationMissing
-        present = self._clock().timestamp()
+        known = self.known_organisation(slug)
+        if known is not None:
+            return known
+        before, present = self._forgotten, self._clock().timestamp()
+        found = await self._find(slug)
+        if before == self._forgotten:
+            self._organisations[slug] = (present, found)
+            _shed(self._organisations, MOST_ORGANISATIONS)
+        return found
+
+    def known_organisation(self, slug: str) -> Organisation | None:
+        """The organisation called `slug` where it is remembered, without asking anybody."""
         known = self._organisations.get(slug)
-        if known is not None and 0 <= present - known[0] < ORGANISATION_SECONDS:
+        if known is not None and 0 <= self._clock().timestamp() - known[0] < ORGANISATION_SECONDS:
             return known[1]
-        organisation = await self._find(slug)
-        self._organisations[slug] = (present, organisation)
-        if len(self._organisations) > MOST_ORGANISATIONS:
-            self._organisations.popitem(last=False)
-        return organisation
+        return None
 
     async def person(self, org: Organisation, token: str | None, auth: Auth = "member") -> Principal | None:
         """The person of a bearer token, None where the route needs nobody and nobody is there.
@@ -97,21 +105,21 @@ class Authenticator:
 
     async def remembered(self, org: Organisation, token: str) -> Remembered:
         """A token that holds at this moment; `Unauthenticated` or `Forbidden` when it does not."""
-        key = hashlib.blake2b(token.encode(), digest_size=16, key=org.slug.encode()[:64]).digest()
-        known = self._tokens.get(key)
-        if known is not None and known.expires > self._clock().timestamp():
+        known = self.known_token(org, token)
+        if known is not None:
             return known
-        self._tokens.pop(key, None)
         before = self._forgotten
         principal, expires = await self._admit(org, token)
         known = Remembered(org.id, principal, expires)
-        if before != self._forgotten:
-            # Somebody was forgotten meanwhile, perhaps this one: ask again the next time.
-            return known
-        self._tokens[key] = known
-        if len(self._tokens) > MOST_TOKENS:
-            self._tokens.popitem(last=False)
+        if before == self._forgotten:  # else somebody was forgotten meanwhile, perhaps this one: asked again next time
+            self._tokens[_digest(org, token)] = known
+            _shed(self._tokens, MOST_TOKENS)
         return known
+
+    def known_token(self, org: Organisation, token: str) -> Remembered | None:
+        """A token that is remembered and holds at this moment, without asking anybody."""
+        known = self._tokens.get(_digest(org, token))
+        return known if known is not None and known.expires > self._clock().timestamp() else None
 
     def known(self) -> Iterator[tuple[int, Principal]]:
         """(organisation, whose it is) of every remembered token."""
@@ -125,6 +133,18 @@ class Authenticator:
             del self._tokens[token]
         for slug in [slug for slug, (_, known) in self._organisations.items() if known.id == word.org]:
             del self._organisations[slug]
+
+
+def _digest(org: Organisation, token: str) -> bytes:
+    """What a token is remembered by; the organisation is part of it."""
+    return hashlib.blake2b(token.encode(), digest_size=16, key=org.slug.encode()[:64]).digest()
+
+
+def _shed(memory: dict[Any, Any], most: int) -> None:
+    """Drops the oldest eighth of more than `most`; one by one, each would be looked for behind all that went before."""
+    if len(memory) > most:
+        for oldest in list(islice(memory, most // 8)):
+            del memory[oldest]
 
 
 def bearer(value: str | None) -> str | None:

@@ -1,0 +1,105 @@
+"""What a process remembers of tokens and organisations: for how long, of how many, and what takes it back."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from plaza.entry import auth
+from plaza.entry.auth import ORGANISATION_SECONDS, Authenticator
+from plaza.entry.circular import Forget
+from plaza.kernel.context import Organisation, OrgSettings, Principal
+
+NORTH = Organisation(1, "north", "North", OrgSettings())
+SOUTH = Organisation(2, "south", "South", OrgSettings())
+SECONDS = 60
+"""What a token lives."""
+
+
+class House:
+    """A store of two organisations that lets everybody in, counts who asks it, and can keep them waiting."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+        self.found = 0
+        self.admitted: list[str] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.entry = Authenticator(self.find, self.admit, lambda: self.now)
+
+    async def find(self, slug: str) -> Organisation:
+        self.found += 1
+        await self.open.wait()
+        return {"north": NORTH, "south": SOUTH}[slug]
+
+    async def admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
+        self.admitted.append(token)
+        await self.open.wait()
+        return Principal(len(token), f"{token}@{org.slug}.test"), int(self.now.timestamp()) + SECONDS
+
+
+async def test_a_token_is_verified_once_until_it_expires_and_for_one_organisation_alone() -> None:
+    house = House()
+    assert house.entry.known_token(NORTH, "t") is None
+    let_in = await house.entry.remembered(NORTH, "t")
+    house.now += timedelta(seconds=SECONDS - 1)
+    assert await house.entry.remembered(NORTH, "t") is house.entry.known_token(NORTH, "t") is let_in
+    assert house.entry.known_token(SOUTH, "t") is None
+    assert (await house.entry.remembered(SOUTH, "t")).principal.email == "t@south.test"
+    house.now += timedelta(seconds=1)
+    assert house.entry.known_token(NORTH, "t") is None
+    await house.entry.remembered(NORTH, "t")
+    assert house.admitted == ["t", "t", "t"]
+
+
+async def test_an_organisation_is_found_once_in_a_while_also_when_the_clock_is_set_back() -> None:
+    house = House()
+    assert house.entry.known_organisation("north") is None
+    await house.entry.organisation("north")
+    house.now += timedelta(seconds=ORGANISATION_SECONDS - 0.1)
+    assert await house.entry.organisation("north") is house.entry.known_organisation("north") is NORTH
+    assert house.found == 1
+    house.now += timedelta(seconds=0.1)
+    assert house.entry.known_organisation("north") is None
+    await house.entry.organisation("north")
+    house.now -= timedelta(hours=1)
+    assert house.entry.known_organisation("north") is None
+
+
+async def test_of_too_many_the_oldest_are_dropped_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MOST_TOKENS", 64)
+    house = House()
+    for number in range(1_000):
+        await house.entry.remembered(NORTH, f"t{number}")
+        assert len(list(house.entry.known())) <= 64
+    kept = [number for number in range(1_000) if house.entry.known_token(NORTH, f"t{number}")]
+    assert kept == list(range(1_000 - len(kept), 1_000))
+    assert len(kept) >= 56
+
+
+async def test_what_is_taken_back_while_it_is_asked_for_is_not_remembered() -> None:
+    house = House()
+    house.open.clear()
+    coming = asyncio.ensure_future(house.entry.organisation("north"))
+    knocking = asyncio.ensure_future(house.entry.remembered(SOUTH, "t"))
+    await asyncio.sleep(0)
+    house.entry.forget(Forget(SOUTH.id))
+    house.open.set()
+    await asyncio.gather(coming, knocking)
+    assert house.entry.known_organisation("north") is None
+    assert house.entry.known_token(SOUTH, "t") is None
+
+
+async def test_only_what_is_meant_is_taken_back() -> None:
+    house = House()
+    for org in (NORTH, SOUTH):
+        await house.entry.organisation(org.slug)
+        for token in ("t", "tt"):
+            await house.entry.remembered(org, token)
+    house.entry.forget(Forget(NORTH.id, person=2))
+    assert [who.email for org, who in house.entry.known() if org == NORTH.id] == ["t@north.test"]
+    assert house.entry.known_token(SOUTH, "tt") is not None
+    assert house.entry.known_organisation("north") is None
+    assert house.entry.known_organisation("south") is SOUTH
