@@ -37,6 +37,7 @@ from plaza.entry.http import Receive, Request, Scope, Send
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.outbox_page import OutboxPage
+from plaza.entry.proxies import Proxies
 from plaza.entry.rest import Rest
 from plaza.entry.sockets import Notice, Replayed, Since
 from plaza.entry.status import Status
@@ -49,7 +50,7 @@ from plaza.kernel.outbox import Announced, Facts
 from plaza.kernel.ports import Bus
 from plaza.kernel.sql import Database
 from plaza.realtime import Options, Server, Socket
-from plaza.settings import LOOPBACK, Settings
+from plaza.settings import Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
@@ -142,20 +143,29 @@ class Plaza:
     def _build_entry(self) -> None:
         self.limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
         self.status = Status(self._ask_store)
-        self.rest = Rest(catalogue.TABLES, self.authenticator, self.store, self._context, self.limits, self.meter)
+        proxies = Proxies(self.settings.trusted_proxies)
+        self.rest = Rest(
+            catalogue.TABLES, self.authenticator, self.store, self._context, self.limits, self.meter, proxies
+        )
         self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter)
         origins = self.settings.cors_origins
         allowed = None if not origins or "*" in origins else tuple(origins)
         self.sockets = Server(
             {NAMESPACE: self.gateway},
-            Options(origins=allowed, originless=True, admit=self.gateway.admit, headers=("orgid", "authorization")),
+            Options(
+                origins=allowed,
+                originless=True,
+                address=proxies.client if proxies else None,
+                admit=self.gateway.admit,
+                headers=("orgid", "authorization"),
+            ),
         )
         self.gateway.server = self.sockets
         self.gateway.replay = self._replay
         docs = Docs(catalogue.document)
         self.rest.page("openapi.json", docs.openapi)
         self.rest.page("docs", docs.page)
-        if self.settings.smtp_url is None and self.settings.host in LOOPBACK:
+        if self.settings.outbox:
             self.rest.page("outbox", OutboxPage(self._letters).page)
         self.rest.page("healthz", self.status.health)
         self.rest.page("readyz", self.status.ready)

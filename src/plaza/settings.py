@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,12 +33,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_limits: Literal["on", "off"] = "on"
     cors_origins: list[str] = []
     """Origins of browsers that may call the API and open sockets; `*` for any (tokens are never in cookies)."""
+    trusted_proxies: list[str] = []
+    """Addresses and networks of the proxies whose `X-Forwarded-For` says where a client is; without one, none does."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     smtp_url: str | None = None
     """Where mail goes: smtp://user:password@host:port or smtps://…; without it mail stays at /outbox."""
     mail_from: str = "Plaza <plaza@localhost>"
     public_url: str | None = None
     """The address at which people reach this server, for links in mail."""
+
+    def __post_init__(self) -> None:
+        for entry in self.trusted_proxies:
+            _check_proxy(entry)
+
+    @property
+    def outbox(self) -> bool:
+        """Whether the mail that waits here is shown at /outbox: only where nobody elsewhere comes in."""
+        return self.smtp_url is None and self.host in LOOPBACK and not self.trusted_proxies
 
     @property
     def site(self) -> str:
@@ -59,6 +71,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 SECRET = frozenset({"bus_url", "database_url", "smtp_url"})
+LISTS = frozenset({"cors_origins", "trusted_proxies"})
 
 
 def load(flags: Mapping[str, object], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -105,7 +118,16 @@ def _sources(flags: Mapping[str, object], environment: Mapping[str, str]) -> lis
 
 
 def _listed(name: str, value: object) -> object:
-    """Origins may be written with commas between them."""
-    if name == "cors_origins" and isinstance(value, str):
+    """Lists may be written with commas between their entries."""
+    if name in LISTS and isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _check_proxy(entry: str) -> None:
+    """`ValueError` names an entry that is no address and no network of some, or in a form that no peer is seen in."""
+    network = ip_network(entry)
+    if network.prefixlen == 0:
+        raise ValueError(f"{entry!r} is everybody: then anybody could say to be anywhere")
+    if network.version == 6 and network.overlaps(ip_network("::ffff:0:0/96")):
+        raise ValueError(f"{entry!r} holds addresses of IPv4, which are written as such")

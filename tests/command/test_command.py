@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from plaza.settings import SettingsError, load
+
 TOKEN_PARTS = 3
 
 
@@ -176,6 +178,29 @@ def test_settings_say_where_they_came_from(tmp_path: Path) -> None:
     assert "prot" in wrong.stderr
     assert plaza("serve", "--port", "many", folder=tmp_path).returncode == 2
     assert plaza("serve", folder=tmp_path, PLAZA_WORKERS="0").returncode == 2
+
+
+def test_proxies_are_named_in_every_way_and_a_wrong_one_is_said_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "plaza.toml").write_text('trusted_proxies = ["10.0.0.0/8", "::1"]\n')
+    shown = plaza("config", "show", "--json", folder=tmp_path)
+    assert {item["name"]: item["value"] for item in json.loads(shown.stdout)}["trusted_proxies"] == [
+        "10.0.0.0/8",
+        "::1",
+    ]
+    refused = plaza("serve", "--port", "0", "--trusted-proxies", "127.0.0.1,nginx", folder=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "trusted_proxies (flag): 'nginx'" in refused.stderr
+    assert not (tmp_path / "plaza-data").exists()
+
+
+def test_of_a_list_of_proxies_the_wrong_entry_is_named() -> None:
+    chosen = load({}, {"PLAZA_TRUSTED_PROXIES": " 192.0.2.1, fd00::/8,,", "PLAZA_CONFIG": "nowhere.toml"})
+    assert chosen.trusted_proxies == ["192.0.2.1", "fd00::/8"]
+    for wrong in ("caddy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", "::ffff:10.0.0.1", "[::1]:80", "127.1"):
+        with pytest.raises(SettingsError) as refusal:
+            load({"trusted_proxies": f"192.0.2.1,{wrong}"}, {"PLAZA_CONFIG": "nowhere.toml"})
+        assert wrong in str(refusal.value)
+        assert "192.0.2.1" not in str(refusal.value)
 
 
 def test_logs_are_json_and_never_hold_a_token_a_message_an_address_or_a_password(tmp_path: Path) -> None:

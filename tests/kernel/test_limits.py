@@ -84,3 +84,7 @@ def test_off_is_off() -> None:
 def test_an_ipv6_network_counts_as_one_address() -> None:
     assert network("2001:db8:1:2:3::1") == network("2001:db8:1:2:ffff::9")
     assert network("10.0.0.1") != network("10.0.0.2")
+    assert network("2001:db8::1") == network("2001:db8::2") == network("2001:db8:0:0:ffff::") == "2001:db8::"
+    assert network("2001:db8::1") != network("2001:db8:0:1::1")
+    assert network("fe80::1%eth0") == "fe80::"
+    assert network("::ffff:10.0.0.1") == network("10.0.0.1") != network("::ffff:10.0.0.2")

@@ -27,7 +27,7 @@ def show_(as_json: bool) -> None:
         show(found)
         return
     for item in found:
-        click.echo(f"{item.name:<14} {msgspec.json.encode(item.value).decode():<40} {item.source}")
+        click.echo(f"{item.name:<16} {msgspec.json.encode(item.value).decode():<40} {item.source}")
 
 
 @config.command("check")

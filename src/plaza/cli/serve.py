@@ -19,7 +19,7 @@ from plaza import __version__, process
 from plaza.adapters.redis_address import check as check_bus
 from plaza.cli.common import say, settings
 from plaza.kernel.errors import Refusal
-from plaza.settings import LOOPBACK, Settings
+from plaza.settings import Settings
 from plaza.store.durability import check_durability
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.migrate import MigrationError, migrate
@@ -36,6 +36,7 @@ OLDEST = 15
 @click.option("--data-dir", metavar="DIR", help="The data folder (./plaza-data).")
 @click.option("--database-url", metavar="URL", help="A PostgreSQL of your own instead of the private one.")
 @click.option("--workers", type=int, metavar="N", help="Processes (1); with more, sockets are WebSocket only.")
+@click.option("--trusted-proxies", metavar="LIST", help="Addresses and networks of the proxies before it (none).")
 def serve(**flags: object) -> None:
     """Run the server until Ctrl-C."""
     chosen = settings(**flags)
@@ -122,7 +123,7 @@ def _welcome(chosen: Settings) -> None:
     base = f"http://{host}:{chosen.port}"
     say(f"\n  API        {base}/docs        OpenAPI 3.1 at /openapi.json")
     say(f"  Sockets    {base}/community-chat" + ("   WebSocket only" if chosen.workers > 1 else ""))
-    if chosen.smtp_url is None and chosen.host in LOOPBACK:
+    if chosen.outbox:
         say(f"  Outbox     {base}/outbox      e-mails stay here until PLAZA_SMTP_URL is set")
     say("\n  Token      plaza token alice@demo.test --org demo          Stop: Ctrl-C")
     sys.stderr.flush()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from plaza.entry.proxies import HEADER, Proxies
 from plaza.kernel.errors import Invalid, Missing, TooLarge
 
 Scope = MutableMapping[str, Any]
@@ -41,11 +42,11 @@ class Request:
         given = self.header("x-request-id")
         self.id = given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
-    @property
-    def address(self) -> str:
-        """The network address of the client."""
+    def address(self, proxies: Proxies) -> str:
+        """The network address of the client: the peer's, or what trusted proxies say of it."""
         client = self.scope.get("client")
-        return client[0] if client else ""
+        peer = client[0] if client else ""
+        return proxies.client(peer, {HEADER: self.joined(HEADER)}) if proxies else peer
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""
@@ -59,6 +60,11 @@ class Request:
         if len(values) > 1:
             raise Invalid.field(name, "was sent more than once")
         return values[0].decode("latin-1") if values else None
+
+    def joined(self, name: str) -> str:
+        """All lines of a header that is a list, in their order, as the one line that means the same (RFC 9110, 5.3)."""
+        wanted = name.encode()
+        return ",".join(value.decode("latin-1") for key, value in self.headers if key == wanted)
 
     def segments(self) -> list[str]:
         """The decoded segments of the path; an undecodable path is nowhere."""

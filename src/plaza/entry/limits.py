@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +24,8 @@ SHARED_PART = 8
 """Said is what took more than such a part of its rate: less cannot become too much on so many processes."""
 MOST_SHARED = 100
 """Buckets of which something is said at once, the greediest first: a message that fits into one notification."""
+MAPPED = bytes(10) + b"\xff\xff"
+"""How the IPv6 form of an IPv4 address begins (RFC 4291, 2.5.5.2): that of a peer where the server listens on `::`."""
 Key = tuple[str | int | None, ...]
 
 
@@ -100,5 +103,10 @@ class Limits:
 
 
 def network(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one."""
-    return ":".join(address.split(":")[:4]) if ":" in address else address
+    """What counts as one address: an IPv4 address, also one mapped into IPv6, or the /64 of an IPv6 one."""
+    if ":" not in address:
+        return address
+    packed = inet_pton(AF_INET6, address.partition("%")[0])
+    if packed.startswith(MAPPED):
+        return inet_ntop(AF_INET, packed[len(MAPPED) :])
+    return inet_ntop(AF_INET6, packed[:8] + bytes(8))

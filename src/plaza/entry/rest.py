@@ -15,6 +15,7 @@ from plaza.entry.auth import Authenticator, bearer
 from plaza.entry.http import ClientGone, Receive, Request, Scope, Send, respond
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
+from plaza.entry.proxies import Proxies
 from plaza.entry.router import Router
 from plaza.kernel import idempotency
 from plaza.kernel.context import Context, Organisation, Principal
@@ -58,12 +59,14 @@ class Rest:
         context: NewContext,
         allow: Limits,
         meter: Meter,
+        proxies: Proxies,
     ) -> None:
         self._authenticator = authenticator
         self._store = store
         self._context = context
         self._limits = allow
         self._meter = meter
+        self._proxies = proxies
         self._router: Router[Target] = Router()
         for path, route in mounted(tables):
             self._router.add(route.method, path, Target(path, route))
@@ -100,7 +103,8 @@ class Rest:
     async def _answer(self, target: Target, values: list[str], request: Request) -> tuple[int, bytes]:
         route = target.route
         assert route is not None
-        network = limits.network(request.address)
+        address = request.address(self._proxies)
+        network = limits.network(address)
         self._limits.take(("address", network), limits.STRANGERS)
         org = await self._authenticator.organisation(request.only("orgid"))
         token = None if route.auth == "public" else _token(request)
@@ -110,7 +114,7 @@ class Rest:
         asked = decoding.query(shape.query, request.query())
         raw = await request.body() if route.writes else b""
         sent = decoding.body(shape.body, raw, request.header("content-type"))
-        ctx = self._context(org, person, request_id=request.id, address=request.address)
+        ctx = self._context(org, person, request_id=request.id, address=address)
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
         key = request.only("idempotency-key") if route.keyed else None
