@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-import re
-import time
-from collections.abc import Awaitable, Callable
 
-import httpx2
 import pytest
 
 import plaza.app
@@ -23,6 +19,7 @@ from tests.faults.readers import Poller, Reader
 from tests.faults.records import Recorder
 from tests.faults.rights import Device
 from tests.faults.senders import Ports, Rest, Sender
+from tests.faults.watch import counts, seconds_until
 from tests.server import Running
 
 INTERVAL_SECONDS, TIMEOUT_SECONDS = length(2.0, 25.0), length(1.6, 20.0)
@@ -54,7 +51,7 @@ async def test_a_client_behind_a_dead_wire_is_let_go_and_resumes_without_a_gap(
             sending = asyncio.create_task(sender.run(over, 0.4, dice))
             await asyncio.sleep(1)
             way.set(0)
-            freed = await seconds_until(lambda: sockets(server, 1), FREED_SECONDS)
+            freed = await seconds_until(lambda: counts(server.url, 1), FREED_SECONDS)
             offline = await seconds_until(lambda: gone(watcher, bert), OFFLINE_SECONDS - freed)
             print(f"let go after {freed:.1f} s, offline {offline:.2f} s later")
             assert freed >= TIMEOUT_SECONDS - 0.5, "it was let go by its silence, not at once"
@@ -70,23 +67,6 @@ async def test_a_client_behind_a_dead_wire_is_let_go_and_resumes_without_a_gap(
         assert reader.resets == 0
         await reader.drop()
         await watcher.line.close()
-
-
-async def seconds_until(true: Callable[[], Awaitable[bool]], within: float) -> float:
-    """Asks until something is so; how long that took."""
-    begun = time.monotonic()
-    async with asyncio.timeout(within):
-        while not await true():
-            await asyncio.sleep(0.05)
-    return time.monotonic() - begun
-
-
-async def sockets(server: Running, count: int) -> bool:
-    """Whether the server has so many sockets, as it says of itself."""
-    async with httpx2.AsyncClient(base_url=server.url) as http:
-        found = re.search(r"^plaza_sockets (\S+)", (await http.get("/metrics")).text, re.MULTILINE)
-    assert found is not None
-    return float(found[1]) == count
 
 
 async def gone(watcher: Device, person: Person) -> bool:

@@ -16,13 +16,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from plaza.entry.gateway import MOST_SOCKETS, TooManySockets
 from tests.faults import frames
 from tests.faults.crowd import auth
 from tests.faults.length import length
 from tests.faults.people import Person, community
 from tests.faults.senders import MESSAGES
 from tests.faults.servers import Served, queued, serving
-from tests.faults.watch import memory, p99, witness
+from tests.faults.watch import counts, memory, p99, seconds_until, witness
 from tests.faults.wire import Line
 
 SECONDS = length(8.0, 60.0)
@@ -30,6 +31,11 @@ CLOSED_SECONDS = length(3.0, 1.0)
 """How long an offender may stay; in short runs other tests have the cores as well, the offenders' own among them."""
 MEMBERS, EACH = 6, 3
 """Offenders with a token, and how many sockets each may have at once; they may have ten."""
+TOO_MANY = TooManySockets.reason
+"""The one refusal that offenders bring upon themselves: a socket that they broke off counts among their ten while the
+server does not read from it, since what it sent before waits to be worked on."""
+GONE_SECONDS = 20.0
+"""When all of that has been worked on."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="each offender has an address of its own")
 
@@ -42,6 +48,8 @@ class Fuzzer:
         """Seconds from an offence to the end of its connection, without those for which the server had no core."""
         self.statuses: Counter[int] = Counter()
         self.sent: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """The codes with which the namespace was closed to them."""
         self._served = served
         self._enter = auth(member)
         self._dice = dice
@@ -61,13 +69,21 @@ class Fuzzer:
 
         await asyncio.gather(*(work() for _ in range(EACH)))
 
+    async def come_back(self) -> Counter[str]:
+        """Comes in with as many sockets as one may have; the codes of what was refused."""
+        self.refused.clear()
+        async with contextlib.AsyncExitStack() as wires:
+            for _ in range(MOST_SOCKETS):
+                await self._come(*await wires.enter_async_context(self._wire()), inside=True)
+        return self.refused
+
     async def _offend(self) -> None:
         """One whole offence, for which the connection is closed."""
         name, inside = next(self._due)
         async with self._wire() as (reader, writer):
             await self._come(reader, writer, inside=inside)
             waited, began = queued(self._served.pid), time.monotonic()
-            writer.write(frames.offence(self._commits[name]))
+            _write(writer, frames.offence(self._commits[name]))
             await _drained(reader, 5)
             took = time.monotonic() - began - (queued(self._served.pid) - waited)
             self.late.append((took, f"{name}, {'inside' if inside else 'outside'}"))
@@ -79,7 +95,7 @@ class Fuzzer:
         async with self._wire() as (reader, writer):
             await self._come(reader, writer, inside=self._dice.random() < 0.7)
             for first in range(0, len(data), size := self._dice.choice((7, 1_400, 1 << 20))):
-                writer.write(data[first : first + size])
+                _write(writer, data[first : first + size])
                 if first > 50 * size:
                     break
                 await asyncio.sleep(0)
@@ -108,13 +124,13 @@ class Fuzzer:
         writer.write(frames.upgrade())
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         if inside:
-            writer.write(frames.offence(lambda script: script.text(self._enter)))
+            _write(writer, frames.offence(lambda script: script.text(self._enter)))
             said = b""
             while b'"authenticate"' not in said:
                 said += await reader.readuntil(b"}")
                 if b"44/community-chat," in said:
-                    # Mostly the cap: sockets that were broken off count until what they had sent has been worked on.
-                    self.sent["turned away"] += 1
+                    code = re.search(rb'"code":"([^"]+)"', said)
+                    self.refused[code[1].decode() if code else repr(said)] += 1
                     raise ConnectionRefusedError
 
     @contextlib.asynccontextmanager
@@ -127,6 +143,13 @@ class Fuzzer:
             pass  # the server was quicker than we were
         finally:
             writer.transport.abort()
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Writes unless the server has ended the connection, of which uvloop makes a RuntimeError."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
 
 
 async def _drained(reader: asyncio.StreamReader, seconds: float) -> bytes:
@@ -172,13 +195,17 @@ async def test_whatever_clients_send_the_server_stands_and_the_others_are_served
                 await asyncio.sleep(0.05)
         late = sorted(one for fuzzer in fuzzers for one in fuzzer.late)
         statuses = sum((fuzzer.statuses for fuzzer in fuzzers), Counter[int]())
-        print(sum((fuzzer.sent for fuzzer in fuzzers), Counter[str]()), statuses, f"{grown:+.0f} MB")
+        refused = sum((fuzzer.refused for fuzzer in fuzzers), Counter[str]())
+        print(sum((fuzzer.sent for fuzzer in fuzzers), Counter[str]()), statuses, refused, f"{grown:+.0f} MB")
         print(f"slowest to be closed {late[-1]}, send p99 {p99(member.seconds):.3f} s")
         assert late[-1][0] <= CLOSED_SECONDS
         assert grown <= 50
         assert heard == sent
         assert member.statuses == {201}
         assert not [status for status in statuses if status >= 500]
+        assert set(refused) <= {TOO_MANY}
+        await seconds_until(lambda: counts(served.url, 1), GONE_SECONDS)
+        assert not any([await fuzzer.come_back() for fuzzer in fuzzers]), "what was broken off counts no more"
         assert not line.closed.is_set()
         await line.close()
         assert served.broken() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -31,6 +32,23 @@ def cpu(pid: int) -> float:
 def p99(seconds: Sequence[float]) -> float:
     """What one in a hundred is longer than."""
     return sorted(seconds)[int(len(seconds) * 0.99)]
+
+
+async def seconds_until(true: Callable[[], Awaitable[bool]], within: float) -> float:
+    """Asks until something is so; how long that took."""
+    begun = time.monotonic()
+    async with asyncio.timeout(within):
+        while not await true():
+            await asyncio.sleep(0.05)
+    return time.monotonic() - begun
+
+
+async def counts(url: str, sockets: int) -> bool:
+    """Whether a server has so many sockets, as it says of itself."""
+    async with httpx2.AsyncClient(base_url=url) as http:
+        found = re.search(r"^plaza_sockets (\S+)", (await http.get("/metrics")).text, re.MULTILINE)
+    assert found is not None
+    return float(found[1]) == sockets
 
 
 class Witness:
