@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 
 from plaza.adapters.jwks import KeySets
 from plaza.domains import accounts
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
+from plaza.domains.organisations.service import Entered
+from plaza.domains.organisations.tokens import Claims
 from plaza.domains.people import queries as people_queries
 from plaza.domains.people import service as people
 from plaza.kernel.clock import Clock
@@ -34,13 +38,20 @@ class Admission:
     async def admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
         """The principal of a token and when it expires; whoever is suspended or signed out is refused."""
         now = self._clock()
-        keys = await organisations.keys(self._store, org)
-        claims = await tokens.verify(token, org, keys, self._key_sets.fetch, now)
+        claims = await self._verified(org, token, now)
         if claims.session is not None:
             return await accounts.resume(self._store, org, claims, now), claims.expires
         coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
         person = await people.arrive(self._store, org, coming, now=now, new_id=self._new_id)
         return Principal(person.id, person.email, claims.role, key=claims.key), claims.expires
+
+    async def _verified(self, org: Organisation, token: str, now: datetime) -> Claims:
+        """By the keys that the organisation had when it was found, else by those that it has now."""
+        if isinstance(org, Entered):
+            with contextlib.suppress(tokens.NotSigned):
+                return await tokens.verify(token, org, org.keys, self._key_sets.fetch, now)
+        keys = await organisations.keys(self._store, org)
+        return await tokens.verify(token, org, keys, self._key_sets.fetch, now)
 
     async def closed(self, known: Collection[int]) -> Sequence[int]:
         """Those of some organisations that have been suspended."""

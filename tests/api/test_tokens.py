@@ -185,7 +185,20 @@ async def test_a_retired_key_is_refused_and_the_new_one_accepted(world: World) -
     (fresh,) = await organisations.keys(world.store, world.north.org)
     token = signed(world.north, claims(world.north), key=fresh.secret, headers={"kid": fresh.kid})
     assert await verdict(world.north, token) == (200, "")
-    assert await verdict(world.north, old) == (401, "auth.invalid_token")
+    for late in (old, signed(world.north, claims(world.north, jti="2"))):
+        assert await verdict(world.north, late) == (401, "auth.invalid_token")
+
+
+async def test_a_key_that_comes_is_known_at_once_where_others_are_remembered(
+    world: World, key_server: KeyServer
+) -> None:
+    assert await verdict(world.north, signed(world.north, claims(world.north))) == (200, "")
+    private = ed25519.Ed25519PrivateKey.generate()
+    key_server.publish("EdDSA", "k1", private.public_key())
+    await organisations.trust_key_set(world.store, world.north.org, key_server.url, system_clock())
+    token = jwt.encode(claims(world.north), private, algorithm="EdDSA", headers={"kid": "k1"})
+    assert await verdict(world.north, token) == (200, "")
+    assert await verdict(world.south, signed(world.south, claims(world.south))) == (200, "")
 
 
 @pytest.fixture

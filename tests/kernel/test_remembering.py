@@ -92,6 +92,16 @@ async def test_what_is_taken_back_while_it_is_asked_for_is_not_remembered() -> N
     assert house.entry.known_token(SOUTH, "t") is None
 
 
+async def test_whoever_is_let_in_is_so_by_the_organisation_as_it_is_now() -> None:
+    house = House()
+    long_ago = await house.entry.organisation("north")
+    await house.entry.remembered(long_ago, "t")
+    assert house.found == 1
+    house.entry.forget(Forget(NORTH.id))
+    await house.entry.remembered(long_ago, "t")
+    assert (house.found, house.admitted) == (2, ["t", "t"])
+
+
 async def test_only_what_is_meant_is_taken_back() -> None:
     house = House()
     for org in (NORTH, SOUTH):

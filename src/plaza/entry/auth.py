@@ -109,7 +109,8 @@ class Authenticator:
         if known is not None:
             return known
         before = self._forgotten
-        principal, expires = await self._admit(org, token)
+        # As it is now: whoever asks may have come in long ago, and what was taken back since is gone from it.
+        principal, expires = await self._admit(await self.organisation(org.slug), token)
         known = Remembered(org.id, principal, expires)
         if before == self._forgotten:  # else somebody was forgotten meanwhile, perhaps this one: asked again next time
             self._tokens[_digest(org, token)] = known

@@ -29,6 +29,17 @@ class KeyRow(msgspec.Struct, frozen=True):
     secret: bytes | None
     jwks_url: str | None
 
+    def __repr__(self) -> str:
+        # It goes wherever its organisation goes; the secret shall be in no log.
+        return f"KeyRow({self.kid!r})"
+
+
+class EntryRow(OrgRow, frozen=True):
+    """An organisation as whoever comes in finds it."""
+
+    keys: list[tuple[str, str, bytes | None, str | None]]
+    """Each as a `KeyRow`."""
+
 
 class HeldKey(msgspec.Struct, frozen=True):
     """A key that is not retired."""
@@ -56,15 +67,18 @@ def _announced(fact: type[Fact], source: str) -> str:
     return announce(fact, source, org="id", origin="null")
 
 
-FIND = Statement("organisations.find", OrgRow, f"select {_COLUMNS} from org where slug = :slug", hot=True, tenant=False)
-KEYS = Statement(
-    "organisations.keys",
-    KeyRow,
-    """
-    select kid, algorithm, secret, jwks_url from org_key
-    where org = :org and retired_at is null order by created_at desc, kid
+FIND = Statement("organisations.find", OrgRow, f"select {_COLUMNS} from org where slug = :slug", tenant=False)
+_KEY = "kid, algorithm, secret, jwks_url"
+_HELD = "retired_at is null order by created_at desc, kid"
+KEYS = Statement("organisations.keys", KeyRow, f"select {_KEY} from org_key where org = :org and {_HELD}", hot=True)
+ENTER = Statement(
+    "organisations.enter",
+    EntryRow,
+    f"""
+    select {_COLUMNS}, array(select row({_KEY}) from org_key where org = org.id and {_HELD}) from org where slug = :slug
     """,
     hot=True,
+    tenant=False,
 )
 CREATE = Statement(
     "organisations.create",

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -13,11 +14,18 @@ from plaza.domains.organisations import queries
 from plaza.domains.organisations.queries import HeldKey, KeyRow, OrgRow, Summary
 from plaza.kernel.context import Organisation, OrgSettings
 from plaza.kernel.errors import Conflict, Forbidden, Invalid, Missing
-from plaza.kernel.sql import Database
+from plaza.kernel.sql import Database, Statement
 
+Row = TypeVar("Row", bound=OrgRow)
 SECRET_BYTES = 32
 """Random bytes of a signing key: as many as HS256 has bits of strength."""
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class Entered(Organisation, frozen=True):
+    """An organisation as whoever comes in finds it: with the keys that may verify its tokens."""
+
+    keys: Sequence[KeyRow]
 
 
 class NoSuchOrganisation(Missing):
@@ -54,21 +62,22 @@ async def create(db: Database, slug: str, name: str | None, now: datetime) -> Or
 
 async def find(db: Database, slug: str) -> Organisation:
     """The organisation of a name, also a suspended one."""
-    return organisation(await _row(db, slug))
+    return organisation(await _row(db, queries.FIND, slug))
 
 
-async def enter(db: Database, slug: str) -> Organisation:
+async def enter(db: Database, slug: str) -> Entered:
     """The organisation that the header `orgid` names, unless it is suspended."""
-    row = await _row(db, slug)
+    row = await _row(db, queries.ENTER, slug)
     if row.suspended:
         raise OrganisationSuspended
-    return organisation(row)
+    found = organisation(row)
+    return Entered(found.id, found.slug, found.name, found.settings, [KeyRow(*key) for key in row.keys])
 
 
-async def _row(db: Database, slug: str) -> OrgRow:
+async def _row(db: Database, statement: Statement[Row], slug: str) -> Row:
     if _SLUG.fullmatch(slug) is None:
         raise NoSuchOrganisation
-    row = await db.maybe(queries.FIND, slug=slug)
+    row = await db.maybe(statement, slug=slug)
     if row is None:
         raise NoSuchOrganisation
     return row

@@ -42,6 +42,10 @@ class InvalidToken(Unauthenticated):
     message = "The token is not valid."
 
 
+class NotSigned(InvalidToken):
+    """None of the keys that were tried has signed it."""
+
+
 class TokenExpired(Unauthenticated):
     """The token's time is over."""
 
@@ -111,7 +115,7 @@ async def verify(token: str, org: Organisation, keys: Sequence[KeyRow], key_set:
     for name, key, algorithm in await _candidates(header, keys, key_set):
         if _signs(algorithm, key, signed, signature):
             return _accepted(payload, now, name, ours=algorithm == "HS256" and payload.iss == ISSUER)
-    raise InvalidToken
+    raise NotSigned
 
 
 def mint(
