@@ -52,14 +52,3 @@ MOVE = Statement(
     join (select * from moved union all select * from held where not exists (select 1 from moved)) p on true
     """,
 )
-FORMERLY = Statement(
-    "people.formerly",
-    PersonRow,
-    f"""
-    select {ROW}, false
-    from address_change c join person p on p.org = c.org and p.id = c.person
-    where c.org = :org and c.old = :subject and c.by = 'staff' and c.changed_at > :issued
-    order by c.changed_at desc limit 1
-    """,
-    hot=True,
-)

@@ -75,10 +75,3 @@ async def _move(db: Database, **values: object) -> Moved | None:
     except Duplicate:
         # Somebody came to the new address at the same moment: now they are there to be found.
         return await db.maybe(queries.MOVE, origin=None, **values)
-
-
-async def formerly(db: Database, org: Organisation, subject: str, issued: datetime | None) -> PersonRow | None:
-    """Whom a token means whose subject was their address until staff changed it, after the token was issued."""
-    if issued is None or "@" not in subject:
-        return None
-    return await db.maybe(queries.FORMERLY, org=org.id, subject=subject.lower(), issued=issued)

@@ -23,6 +23,13 @@ class PersonRow(msgspec.Struct, frozen=True):
     claimed_now: bool
 
 
+class KnownRow(PersonRow, frozen=True):
+    """Whom a token's subject means."""
+
+    formerly: bool
+    """Whether it was their address once and is no longer."""
+
+
 class Whose(msgspec.Struct, frozen=True):
     """A person of some organisation."""
 
@@ -33,10 +40,20 @@ class Whose(msgspec.Struct, frozen=True):
 ROW = "p.id, p.email, p.subject, p.first_name, p.last_name, p.image, p.status"
 """A `PersonRow` but its last column."""
 
-BY_SUBJECT = Statement(
-    "people.by_subject",
-    PersonRow,
-    f"select {ROW}, false from person p where p.org = :org and p.subject = :subject",
+KNOWN = Statement(
+    "people.known",
+    KnownRow,
+    f"""
+    select {ROW}, false, false from person p where p.org = :org and p.subject = :subject
+    union all
+    (
+        -- Whose subject was their address until staff changed it, after the token was issued.
+        select {ROW}, false, true from address_change c join person p on p.org = c.org and p.id = c.person
+        where c.org = :org and c.old = :address and c.by = 'staff' and c.changed_at > :issued
+        order by c.changed_at desc limit 1
+    )
+    limit 1
+    """,
     hot=True,
 )
 ARRIVE = Statement(

@@ -58,14 +58,14 @@ async def arrive(
 
     A token with another address than the person's changes it, when it was issued after the one that said the other.
     """
-    email, issued = coming.email, coming.issued
-    person = await db.maybe(queries.BY_SUBJECT, org=org.id, subject=coming.subject)
-    if person is None:
-        person = await addressing.formerly(db, org, coming.subject, issued)
-    elif person.email != email and person.status == "active":
-        person = await addressing.follow(db, org, person, email, issued=issued, now=now, change=new_id())
-    if person is None:
+    email, issued, subject = coming.email, coming.issued, coming.subject
+    address = subject.lower() if "@" in subject else None
+    known = await db.maybe(queries.KNOWN, org=org.id, subject=subject, address=address, issued=issued)
+    person: PersonRow | None = known
+    if known is None:
         person = await db.maybe(queries.ARRIVE, **_newcomer(org, coming), id=new_id(), now=now)
+    elif known.email != email and known.status == "active" and not known.formerly:
+        person = await addressing.follow(db, org, known, email, issued=issued, now=now, change=new_id())
     if person is None:
         raise AddressTaken
     if person.status != "active":
