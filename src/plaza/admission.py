@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 
 from plaza.adapters.jwks import KeySets
 from plaza.domains import accounts
@@ -16,6 +17,7 @@ from plaza.domains.people import queries as people_queries
 from plaza.domains.people import service as people
 from plaza.kernel.clock import Clock
 from plaza.kernel.context import Organisation, Principal
+from plaza.kernel.together import Together
 from plaza.store.postgres import Postgres
 
 OfOrg = tuple[int, int]
@@ -30,6 +32,7 @@ class Admission:
         self._key_sets = key_sets
         self._clock = clock
         self._new_id = new_id
+        self._known = Together(partial(people.known, store))
 
     async def find(self, slug: str) -> Organisation:
         """The organisation called `slug`; nobody comes into one that is suspended."""
@@ -42,7 +45,8 @@ class Admission:
         if claims.session is not None:
             return await accounts.resume(self._store, org, claims, now), claims.expires
         coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
-        person = await people.arrive(self._store, org, coming, now=now, new_id=self._new_id)
+        known = await self._known.ask((org.id, coming))
+        person = await people.arrive(self._store, org, coming, known, now=now, new_id=self._new_id)
         return Principal(person.id, person.email, claims.role, key=claims.key), claims.expires
 
     async def _verified(self, org: Organisation, token: str, now: datetime) -> Claims:

@@ -59,6 +59,20 @@ async def test_a_hosts_token_makes_its_person_just_in_time(world: World, prefix:
     assert other["id"] != me["id"]
 
 
+async def test_those_who_come_at_the_same_moment_are_each_themselves(world: World) -> None:
+    async def come(tenant: Tenant, number: int, moment: str) -> tuple[str, str]:
+        said = claims(tenant, sub=f"host-{number}", email=f"p{number}@mail.test", jti=moment)
+        me = await bearing(tenant, signed(tenant, said)).get("people/me")
+        return me["id"], me["email"]
+
+    everybody = [(tenant, number) for tenant in (world.north, world.south) for number in range(12)]
+    half = await asyncio.gather(*(come(tenant, number, "1") for tenant, number in everybody[::2]))
+    whole = await asyncio.gather(*(come(tenant, number, "2") for tenant, number in everybody))
+    assert [email for _, email in whole] == [f"p{number}@mail.test" for _, number in everybody]
+    assert whole[::2] == half
+    assert len({person for person, _ in whole}) == len(everybody)
+
+
 async def test_a_subject_that_is_an_address_needs_no_other(world: World) -> None:
     payload = claims(world.north, sub="dora@mail.test")
     del payload["email"]

@@ -53,7 +53,7 @@ class Town:
         """So many people more."""
         for number in range(count):
             email = f"p{number}@mail.test"
-            come = await arrive(self.store, self.org, Arrival(email, email), now=system_clock(), new_id=new_id)
+            come = await arrive(self.store, self.org, Arrival(email, email), None, now=system_clock(), new_id=new_id)
             self.people.append(Principal(come.id, email))
 
     def acting(self, person: Principal) -> Context:

@@ -212,7 +212,8 @@ async def _token(chosen: Settings, email: str, name: str, role: str, called: str
         key = next(key for key in await organisations.keys(db, found) if key.secret is not None)
         new_id = Ids(system_clock, await db.one(presence.NODE))
         coming = people.Arrival(address, address, called)
-        arrived = await people.arrive(db, found, coming, now=now, new_id=new_id)
+        (known,) = await people.known(db, [(found.id, coming)])
+        arrived = await people.arrive(db, found, coming, known, now=now, new_id=new_id)
         if arrived.claimed_now:
             say(f"Made {address} in {found.slug}.")
         more = {"role": role} | ({"name": called} if called else {})

@@ -28,6 +28,8 @@ class KnownRow(PersonRow, frozen=True):
 
     formerly: bool
     """Whether it was their address once and is no longer."""
+    place: int
+    """Among those who were asked about."""
 
 
 class Whose(msgspec.Struct, frozen=True):
@@ -40,21 +42,28 @@ class Whose(msgspec.Struct, frozen=True):
 ROW = "p.id, p.email, p.subject, p.first_name, p.last_name, p.image, p.status"
 """A `PersonRow` but its last column."""
 
+# The organisations come as arrays: one statement finds whoever comes to any tenant of this process.
 KNOWN = Statement(
     "people.known",
     KnownRow,
     f"""
-    select {ROW}, false, false from person p where p.org = :org and p.subject = :subject
-    union all
-    (
-        -- Whose subject was their address until staff changed it, after the token was issued.
-        select {ROW}, false, true from address_change c join person p on p.org = c.org and p.id = c.person
-        where c.org = :org and c.old = :address and c.by = 'staff' and c.changed_at > :issued
-        order by c.changed_at desc limit 1
-    )
-    limit 1
+    select p.*, given.place - 1
+    from unnest(:orgs::integer[], :subjects::text[], :addresses::text[], :issued::timestamptz[])
+        with ordinality as given (org, subject, address, issued, place)
+    cross join lateral (
+        select {ROW}, false, false from person p where p.org = given.org and p.subject = given.subject
+        union all
+        (
+            -- Whose subject was their address until staff changed it, after the token was issued.
+            select {ROW}, false, true from address_change c join person p on p.org = c.org and p.id = c.person
+            where c.org = given.org and c.old = given.address and c.by = 'staff' and c.changed_at > given.issued
+            order by c.changed_at desc limit 1
+        )
+        limit 1
+    ) p
     """,
     hot=True,
+    tenant=False,
 )
 ARRIVE = Statement(
     "people.arrive",

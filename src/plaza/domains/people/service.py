@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from plaza.domains.people import addressing, queries
 from plaza.domains.people.addressing import AddressTaken
 from plaza.domains.people.finding import entry
-from plaza.domains.people.queries import PersonRow
+from plaza.domains.people.queries import KnownRow, PersonRow
 from plaza.kernel import addresses
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context, Organisation
@@ -51,16 +51,38 @@ class Arrival(NamedTuple):
     issued: datetime | None = None
 
 
+Coming = tuple[int, Arrival]
+"""(organisation, whom its token says is coming)."""
+
+
+async def known(db: Database, coming: Sequence[Coming]) -> Sequence[KnownRow | None]:
+    """Whom each of several verified tokens means, None for somebody who comes for the first time."""
+    found: list[KnownRow | None] = [None] * len(coming)
+    for row in await db.all(
+        queries.KNOWN,
+        orgs=[org for org, _ in coming],
+        subjects=[one.subject for _, one in coming],
+        addresses=[one.subject.lower() if "@" in one.subject else None for _, one in coming],
+        issued=[one.issued for _, one in coming],
+    ):
+        found[row.place] = row
+    return found
+
+
 async def arrive(
-    db: Database, org: Organisation, coming: Arrival, *, now: datetime, new_id: Callable[[], int]
+    db: Database,
+    org: Organisation,
+    coming: Arrival,
+    known: KnownRow | None,
+    *,
+    now: datetime,
+    new_id: Callable[[], int],
 ) -> PersonRow:
     """The person of a verified token, made just in time; an unclaimed person of the address is claimed by it.
 
     A token with another address than the person's changes it, when it was issued after the one that said the other.
     """
-    email, issued, subject = coming.email, coming.issued, coming.subject
-    address = subject.lower() if "@" in subject else None
-    known = await db.maybe(queries.KNOWN, org=org.id, subject=subject, address=address, issued=issued)
+    email, issued = coming.email, coming.issued
     person: PersonRow | None = known
     if known is None:
         person = await db.maybe(queries.ARRIVE, **_newcomer(org, coming), id=new_id(), now=now)
