@@ -283,7 +283,9 @@ class Plaza:
 
     async def _arrived(self, org: int, person: int) -> None:
         """Waits until the store knows, so that whoever is in is seen by the first who asks; not for ever."""
-        await asyncio.wait((self.tracker.arrived(org, person),), timeout=2)
+        known = self.tracker.arrived(org, person)
+        if known is not None:
+            await asyncio.wait((known,), timeout=2)
 
     async def _head(self) -> int:
         return await self.store.one(event_log.HEAD)

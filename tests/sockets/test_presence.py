@@ -21,6 +21,23 @@ async def test_only_the_first_and_the_last_socket_of_a_person_are_announced(worl
     assert await watcher.hears("userOffline") == {"email": bob.email}
 
 
+async def test_another_socket_of_somebody_who_is_here_does_not_wait_for_the_store(world: World) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    await alice.socket()
+    async with world.store.transaction() as db:
+        await db.connection.execute("lock table presence in access exclusive mode")
+        newcomer = asyncio.create_task(bob.socket())
+        waiting = """select count(*) from pg_locks join pg_database d on d.oid = database
+            where not granted and datname = current_database()"""
+        while not await db.connection.fetchval(waiting):
+            await asyncio.sleep(0.01)
+        await alice.socket()
+        assert not newcomer.done()
+    await newcomer
+    online = [one["email"] for one in await alice.get("presence/online")]
+    assert online == [alice.email, bob.email]
+
+
 async def test_who_comes_with_many_is_announced_to_each_who_may_know_and_to_nobody_else(world: World) -> None:
     watcher, late, *crowd = await world.north.people("watcher", "late", *(f"p{number}" for number in range(8)))
     await crowd[0].post("blocks", {"targetId": crowd[1].email}, status=201)

@@ -48,17 +48,21 @@ class Tracker:
         """When people came or went last, the oldest first."""
         self._again = 0.0
 
-    def arrived(self, org: int, person: int) -> asyncio.Future[None]:
-        """One more socket of a person; the future is done when the store knows."""
-        self._sockets[org, person] += 1
-        return self._touch((org, person))
+    def arrived(self, org: int, person: int) -> asyncio.Future[None] | None:
+        """One more socket of a person; the future is done when the store knows, None where it does already."""
+        who = org, person
+        self._sockets[who] += 1
+        if self._sockets[who] > 1 and who in self._written and who not in self._changed:
+            return None
+        return self._touch(who)
 
     def left(self, org: int, person: int) -> None:
         """One socket fewer."""
-        self._sockets[org, person] -= 1
-        if self._sockets[org, person] <= 0:
-            del self._sockets[org, person]
-        self._touch((org, person))
+        who = org, person
+        self._sockets[who] -= 1
+        if self._sockets[who] <= 0:
+            del self._sockets[who]
+            self._touch(who)
 
     def _touch(self, who: Person) -> asyncio.Future[None]:
         self._wake.set()
