@@ -2,6 +2,7 @@
 
 What a broadcast looks like on the wire is learned from the first one. From then on bytes that are whole broadcasts are
 only counted; a few seats read the time of sending that each carries. Whatever else comes is taken apart frame by frame.
+Bytes are copied although they could be dropped unread (MSG_TRUNC): a ping among them must be answered.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from bench.client import CONNECTED, EVENT, REFUSED, Refused, frame
+from bench.client import CONNECTED, EVENT, REFUSED, Refused, frame, frames, greeted
 
 CONNECTING_AT_ONCE = 32
 TIMED = 50
 """Seats that read the times, evenly among all."""
+GATHER_SECONDS = 0.0003
+"""What may come together before somebody looks: sleeping and waking up again costs as much as reading five sockets."""
+_FEW = 8
 _PATIENCE = 15.0
 _AT_ONCE = 512
 _BUFFER = 1 << 18
-_WIDE = {126: 2, 127: 8}
 _SAID = EVENT + b'["said",'
 _AT = b'"at":"'
 _DIGITS = 16
@@ -34,20 +37,18 @@ _GREETING = (
 
 
 class Seat:
-    """One socket."""
+    """One socket, and what it says to enter."""
 
-    __slots__ = ("enter", "receive", "rest", "timed", "upgraded", "wire")
+    __slots__ = ("address", "enter", "receive", "rest", "timed", "upgraded", "wire")
 
     def __init__(self, port: int, token: str, org: str) -> None:
-        self.wire = socket.create_connection(("127.0.0.1", port))
-        self.wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address = ("127.0.0.1", port)
+        self.wire = socket.socket()
         self.receive = self.wire.recv_into
         self.enter = frame(CONNECTED + json.dumps({"token": token, "orgId": org}, separators=(",", ":")).encode())
         self.rest = b""
         self.upgraded = False
         self.timed = False
-        self.wire.sendall(_GREETING)
-        self.wire.setblocking(False)
 
 
 class Audience:
@@ -57,8 +58,10 @@ class Audience:
         self._ports = ports
         self._org = org
         self._poll = select.epoll()
+        self._timed = select.epoll()
         self._seats: dict[int, Seat] = {}
         self._buffer = bytearray(_BUFFER)
+        self._invited: deque[Seat] = deque()
         self._outside = 0
         self._frame = _UNKNOWN
         self._head = b""
@@ -72,23 +75,28 @@ class Audience:
     def __len__(self) -> int:
         return len(self._seats)
 
-    def admit(self, tokens: Iterable[str], at_once: int = CONNECTING_AT_ONCE) -> float:
-        """Connects one more socket for each token; the seconds it took. Raises `Refused`."""
+    def invite(self, tokens: Iterable[str]) -> None:
+        """Makes a socket and its CONNECT for each token, so that `admit` need not."""
+        ports = self._ports
+        for number, token in enumerate(tokens, len(self._seats)):
+            self._invited.append(Seat(ports[number % len(ports)], token, self._org))
+
+    def admit(self, at_once: int = CONNECTING_AT_ONCE) -> float:
+        """Connects whoever was invited; the seconds it took. Raises `Refused`."""
         began = progress = time.perf_counter()
-        waiting, outside = deque(tokens), 0
-        while waiting or self._outside:
-            while waiting and self._outside < at_once:
-                self._knock(waiting.popleft())
-            self.read(0.1)
+        outside = 0
+        while self._invited or self._outside:
+            while self._invited and self._outside < at_once:
+                self._knock(self._invited.popleft())
+            if self.read(0.1) < _FEW:
+                time.sleep(GATHER_SECONDS)
             now = time.perf_counter()
             if self._outside != outside:
                 outside, progress = self._outside, now
             elif now - progress > _PATIENCE:
                 raise Refused(f"{self._outside} sockets were not let in for {_PATIENCE:g} s")
         taken = time.perf_counter() - began
-        step = max(1, len(self) // TIMED)
-        for number, seat in enumerate(self._seats.values()):
-            seat.timed = number % step == 0
+        self._seat_the_timed()
         return taken
 
     def leave(self) -> None:
@@ -112,21 +120,21 @@ class Audience:
         self.said = self.heard = 0
         self.delays.clear()
 
-    def read(self, wait: float) -> int:
+    def read(self, wait: float, at_once: int = _AT_ONCE, *, timed: bool = False) -> int:
         """Takes what has come, waiting so many seconds for the first bytes at most: from how many sockets.
 
-        Raises `Refused` where a server closed one.
+        With `timed` from the timed seats alone, and only they end the wait. Raises `Refused` where a server closed one.
         """
         seats, buffer, head, size = self._seats, self._buffer, self._head, self._frame
         heard = 0
-        ready = self._poll.poll(wait, _AT_ONCE)
+        ready = (self._timed if timed else self._poll).poll(wait, at_once)
         for number, _ in ready:
             seat = seats[number]
             got = seat.receive(buffer)
             if not got:
                 raise Refused("the server closed a socket")
             if got % size or seat.rest or not buffer.startswith(head):
-                self._walk(seat, seat.rest + buffer[:got])
+                self._walk(seat, seat.rest + bytes(buffer[:got]))
                 continue
             heard += got // size
             if seat.timed:
@@ -139,9 +147,20 @@ class Audience:
         for start in range(at, got, self._frame):
             self.delays.append(now - int(self._buffer[start : start + _DIGITS]))
 
-    def _knock(self, token: str) -> None:
-        port = self._ports[len(self._seats) % len(self._ports)]
-        seat = Seat(port, token, self._org)
+    def _seat_the_timed(self) -> None:
+        self._timed.close()
+        self._timed = select.epoll()
+        step = max(1, len(self) // TIMED)
+        for place, (number, seat) in enumerate(self._seats.items()):
+            seat.timed = place % step == 0
+            if seat.timed:
+                self._timed.register(number, select.EPOLLIN)
+
+    def _knock(self, seat: Seat) -> None:
+        seat.wire.connect(seat.address)
+        if not self._seats:  # who speaks
+            seat.wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        seat.wire.send(_GREETING)
         number = seat.wire.fileno()
         self._seats[number] = seat
         self._poll.register(number, select.EPOLLIN)
@@ -150,32 +169,19 @@ class Audience:
     # Frame by frame.
 
     def _walk(self, seat: Seat, data: bytes) -> None:
-        at, end = 0, len(data)
+        at = 0
         if not seat.upgraded:
-            at = self._greeted(seat, data)
-        while seat.upgraded and end - at >= 2:
-            size, start = data[at + 1], at + 2
-            if wide := _WIDE.get(size, 0):
-                start += wide
-                if end < start:
-                    break
-                size = int.from_bytes(data[at + 2 : start], "big")
-            if end < start + size:
-                break
-            self._take(seat, data[at], data[start : start + size])
-            at = start + size
-        seat.rest = bytes(data[at:])
-
-    def _greeted(self, seat: Seat, data: bytes) -> int:
-        head, found, _ = data.partition(b"\r\n\r\n")
-        if found and not head.startswith(b"HTTP/1.1 101"):
-            raise Refused(data.decode(errors="replace")[:500])
-        seat.upgraded = bool(found)
-        return len(head) + 4 if found else 0
+            at = greeted(data)
+            seat.upgraded = at > 0
+        if seat.upgraded:
+            found, at = frames(data, at)
+            for first, payload in found:
+                self._take(seat, first, payload)
+        seat.rest = data[at:]
 
     def _take(self, seat: Seat, first: int, payload: bytes) -> None:
         if first != 0x81:
-            raise Refused(f"the server sent {bytes((first,))!r} {bytes(payload)!r}")
+            raise Refused(f"the server sent {bytes((first,))!r} {payload!r}")
         if payload.startswith(_SAID):
             self.heard += 1
             if self._frame == _UNKNOWN:
@@ -187,7 +193,7 @@ class Audience:
         elif payload.startswith(CONNECTED):
             self._outside -= 1
         elif payload.startswith(REFUSED):
-            raise Refused(bytes(payload).decode())
+            raise Refused(payload.decode())
 
     def _learn(self, payload: bytes) -> None:
         wide = 0 if len(payload) < 126 else 2

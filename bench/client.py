@@ -31,7 +31,7 @@ class Socket(asyncio.Protocol):
     def __init__(self, port: int, token: str, org: str) -> None:
         self._port = port
         self._auth = json.dumps({"token": token, "orgId": org}, separators=(",", ":")).encode()
-        self._buffer = b""
+        self._rest = b""
         self._upgraded = False
         self._inside: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._leaving = False
@@ -78,34 +78,20 @@ class Socket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes the frames out of the bytes."""
-        if self._buffer:
-            data = self._buffer + data
-        at = 0
+        data, at = self._rest + data, 0
         if not self._upgraded:
-            at = self._greeted(data)
-        end = len(data)
-        while end - at >= 2:
-            size, start = data[at + 1], at + 2
-            if wide := _WIDE.get(size, 0):
-                start += wide
-                if end < start:
-                    break
-                size = int.from_bytes(data[at + 2 : start], "big")
-            if end < start + size:
-                break
-            self._take(data[at], data[start : start + size])
-            at = start + size
-        self._buffer = data[at:]
-
-    def _greeted(self, data: bytes) -> int:
-        head, found, _ = data.partition(b"\r\n\r\n")
-        if not found:
-            return 0
-        if not head.startswith(b"HTTP/1.1 101"):
-            self._inside.set_exception(Refused(data.decode(errors="replace")))
-            self.transport.close()
-        self._upgraded = True
-        return len(head) + 4
+            try:
+                at = greeted(data)
+            except Refused as refusal:
+                self._inside.set_exception(refusal)
+                self.transport.close()
+                return
+            self._upgraded = at > 0
+        if self._upgraded:
+            found, at = frames(data, at)
+            for first, payload in found:
+                self._take(first, payload)
+        self._rest = data[at:]
 
     def _take(self, first: int, payload: bytes) -> None:
         if first != 0x81:  # not a whole text frame: a close, a control frame, or what nobody sends here
@@ -124,6 +110,33 @@ class Socket(asyncio.Protocol):
             self._inside.set_result(None)
         elif payload.startswith(REFUSED):
             self._inside.set_exception(Refused(payload.decode()))
+
+
+def greeted(data: bytes) -> int:
+    """Where the frames begin behind a server's answer to the greeting, 0 while that is not whole; raises `Refused`."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return 0
+    if not data.startswith(b"HTTP/1.1 101"):
+        raise Refused(data.decode(errors="replace")[:500])
+    return end + 4
+
+
+def frames(data: bytes, at: int) -> tuple[list[tuple[int, bytes]], int]:
+    """The whole frames of a server from a place on, each its first byte and its payload; and where they end."""
+    found, end = [], len(data)
+    while end - at >= 2:
+        size, start = data[at + 1], at + 2
+        if wide := _WIDE.get(size, 0):
+            start += wide
+            if end < start:
+                break
+            size = int.from_bytes(data[at + 2 : start], "big")
+        if end < start + size:
+            break
+        found.append((data[at], data[start : start + size]))
+        at = start + size
+    return found, at
 
 
 def frame(payload: bytes) -> bytes:

@@ -97,7 +97,8 @@ def _live(host: Host, people: Sequence[Member], sockets: int) -> Entry:
     host.collect()
     quiet(host, audience)
     before = _memory(host)
-    audience.admit(one.token for one in people[:sockets])
+    audience.invite(one.token for one in people[:sockets])
+    audience.admit()
     quiet(host, audience)
     host.collect()
     quiet(host, audience)
@@ -111,8 +112,9 @@ def _live(host: Host, people: Sequence[Member], sockets: int) -> Entry:
 
 def _admitted(host: Host, audience: Audience, people: Sequence[Member]) -> tuple[float, float, float]:
     """Lets people in and out again: connects per second, shares of a core of the server and of the load."""
+    audience.invite(one.token for one in people)
     worked, loaded = processes.run_seconds(host.pids()), time.process_time()
-    seconds = audience.admit(one.token for one in people)
+    seconds = audience.admit()
     worked, loaded = processes.run_seconds(host.pids()) - worked, time.process_time() - loaded
     audience.leave()
     quiet(host, audience)

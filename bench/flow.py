@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench import processes
-from bench.audience import Audience, monotonic
+from bench.audience import GATHER_SECONDS, Audience, monotonic
 from bench.hosts import Host
 from bench.options import Options
 from bench.senders import Failed
@@ -24,10 +24,13 @@ RATES = LOW, HIGH = "20,000/s", "100,000/s"
 _SETTLE_SECONDS = 20.0
 _HEAVY, _FULL = 0.8, 0.95
 _AT_LEAST = 0.1
-_FEW, _GATHER_SECONDS = 64, 0.0002
+_FEW = 64
 _LOOK_SECONDS, _BUSY = 0.4, 0.05
-Step = Callable[[Audience], float]
-"""Says what is to be said now; the seconds until there may be more."""
+SWEEP_MICROSECONDS = 30_000
+"""At fixed rates, between two looks at the seats that are not timed."""
+_SLICE = 32
+Turn = Callable[[Audience], None]
+"""Says what is to be said now, and takes some of what has come."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,17 @@ class Room:
     def round(self, asked: str, options: Options, resting: Sequence[Room]) -> Flow:
         """Runs a lead that does not count and then what counts, and waits until everything has arrived."""
         audience = self.audience
-        step = _step(asked, len(audience))
+        turn = _turn(asked, len(audience))
         for room in resting:
             answer(room.audience)
         audience.begin()
         gc.collect()
         gc.disable()
         try:
-            _run(audience, step, LEAD_SECONDS)
+            _run(audience, turn, LEAD_SECONDS)
             audience.delays.clear()
             heard, before, began = audience.heard, self._used(resting), time.perf_counter()
-            _run(audience, step, options.seconds)
+            _run(audience, turn, options.seconds)
             after, seconds = self._used(resting), time.perf_counter() - began
             heard, delays = audience.heard - heard, sorted(audience.delays)
             _settle(audience)
@@ -119,7 +122,7 @@ class Room:
         }
 
 
-def _step(asked: str, members: int) -> Step:
+def _turn(asked: str, members: int) -> Turn:
     if asked in RATES:
         return _paced(_rate(asked), members)
     return _saturated(WINDOW if asked == FULL else 1)
@@ -129,42 +132,55 @@ def _rate(asked: str) -> float:
     return float(asked.removesuffix("/s").replace(",", ""))
 
 
-def _saturated(window: int) -> Step:
+def _saturated(window: int) -> Turn:
     """The next broadcast as soon as fewer than so many are on their way."""
 
-    def step(audience: Audience) -> float:
+    def turn(audience: Audience) -> None:
         free = window - -(-audience.missing() // len(audience))
         if free > 0:
             audience.say(TEXT, [monotonic()] * free)
-        return _AT_LEAST
+        if audience.read(_AT_LEAST) < _FEW:
+            time.sleep(GATHER_SECONDS)
 
-    return step
+    return turn
 
 
-def _paced(deliveries: float, members: int) -> Step:
-    """So many deliveries a second, evenly; each broadcast carries the time at which it should have left."""
+def _paced(deliveries: float, members: int) -> Turn:
+    """So many deliveries a second, evenly; each broadcast carries the time at which it should have left.
+
+    The timed seats are read as it comes to them, the others in a sweep now and then: an acknowledgement to the kernel
+    for each read costs more than all the rest. After 40 ms it would be sent unasked, on the server's core.
+    """
     interval = members / deliveries * 1e6
-    due = float(monotonic())
+    due = sweep = float(monotonic())
+    unswept = 0
 
-    def step(audience: Audience) -> float:
-        nonlocal due
+    def turn(audience: Audience) -> None:
+        nonlocal due, sweep, unswept
         now, moments = monotonic(), []
         while due <= now:
             moments.append(int(due))
             due += interval
         if moments:
             audience.say(TEXT, moments)
-        return int((due - now) / 1000) / 1000  # epoll waits for whole milliseconds; the rest is spent looking
+        if now >= sweep:
+            sweep, unswept = now + SWEEP_MICROSECONDS, members
+        if unswept > 0:
+            audience.read(0, timed=True)
+            read = audience.read(0, _SLICE)
+            unswept = unswept - read if read == _SLICE else 0
+            return
+        wait = int((min(due, sweep) - now) / 1000) / 1000  # epoll waits for whole milliseconds
+        audience.read(wait, timed=True)
+        time.sleep(max(0.0, min(GATHER_SECONDS, (due - monotonic()) / 1e6)))
 
-    return step
+    return turn
 
 
-def _run(audience: Audience, step: Step, seconds: float) -> None:
+def _run(audience: Audience, turn: Turn, seconds: float) -> None:
     until = time.perf_counter() + seconds
-    while (left := until - time.perf_counter()) > 0:
-        wait = step(audience)
-        if audience.read(min(wait, left)) < _FEW and wait == _AT_LEAST:
-            time.sleep(_GATHER_SECONDS)  # one look for many sockets: looking costs more than reading
+    while time.perf_counter() < until:
+        turn(audience)
 
 
 def _settle(audience: Audience) -> None:

@@ -87,7 +87,8 @@ def _held(held: bool) -> str:
 async def _stay(side: Side, options: Options) -> Stay:
     audience, before = Audience([side.port], ORG), _rss(side)
     crowd = (side.members[2:] * SOCKETS_EACH)[:SOCKETS]
-    seconds = audience.admit(one.token for one in crowd)
+    audience.invite(one.token for one in crowd)
+    seconds = audience.admit()
     machine.say(f"{SOCKETS:,} sockets came in within {seconds:.0f} s, {_rss(side) / _MB:.0f} MB")
     over = threading.Event()
     staying = asyncio.create_task(asyncio.to_thread(_answer, audience, over))

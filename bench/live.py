@@ -57,7 +57,8 @@ async def _fan_out(options: Options, folder: Path) -> list[Flow]:
         rooms = [await _room(stack, name, options, folder) for name in hosts.SIDES]
         for size in options.sockets:
             for room in rooms:
-                room.audience.admit(one.token for one in people[len(room.audience) : size])
+                room.audience.invite(one.token for one in people[len(room.audience) : size])
+                room.audience.admit()
                 for other in rooms:
                     answer(other.audience)
             flows += await _rounds(rooms, options, FULL)
@@ -75,7 +76,8 @@ async def _two_processes(options: Options, folder: Path) -> list[Flow]:
         broker = await stack.enter_async_context(hosts.redis(options, folder))
         rooms = [await _room(stack, name, options, folder, 2, broker) for name in (hosts.PLAZA, hosts.SOCKET_IO)]
         for room in rooms:
-            room.audience.admit(one.token for one in people)
+            room.audience.invite(one.token for one in people)
+            room.audience.admit()
         return await _rounds(rooms, options, FULL)
 
 

@@ -10,7 +10,7 @@ from bench import machine
 from bench.audience import CONNECTING_AT_ONCE, TIMED
 from bench.doors import NEWCOMERS, OTHERS, SOCKETS_EACH, WHOLE, Entry
 from bench.doors import SIDES as AT_THE_DOOR
-from bench.flow import FULL, HIGH, LEAD_SECONDS, LOW, TEXT, WINDOW, Flow
+from bench.flow import FULL, HIGH, LEAD_SECONDS, LOW, SWEEP_MICROSECONDS, TEXT, WINDOW, Flow
 from bench.hosts import NEST, PLAZA, SOCKET_IO
 from bench.options import Options
 from bench.report import Table, ratio
@@ -188,12 +188,14 @@ def _notes(options: Options) -> list[str]:
         f"broadcasts once, and then counts bytes; {TIMED} sockets evenly among all read the time that each frame "
         "carries. Whether it costs less than the servers is seen beside each figure, in its processor time per "
         "delivery and its share of its core. A row in which it had more than 80 % of its core while the server had "
-        "not filled its own is marked REFUSED. (At fixed rates, and one at a time, most of its time is spent looking.)",
+        "not filled its own is marked REFUSED. At fixed rates the timed sockets are read as it comes to them, the "
+        f"others every {SWEEP_MICROSECONDS / 1000:g} ms, when several broadcasts may have come: for each read the "
+        "kernel sends an acknowledgement, which is most of what a delivery costs there and one at a time.",
         f"Coming in: {options.lives} lives of each side. {max(options.sockets):,} come in and stay, which gives the "
         "memory (proportional set size, the peers after collecting garbage) and warms everything up; when they have "
         f"left, {OTHERS:,} ({NEWCOMERS} to {WHOLE}) come in with tokens that the side has not seen, leave, and come "
         f"back with the same. Plaza remembers tokens, the peers check them each time; {CONNECTING_AT_ONCE} come "
-        "at once.",
+        "at once, whose sockets and CONNECT frames were made before.",
         f"{WHOLE} is `plaza serve` with its PostgreSQL on the same core: it finds or enrols people, keeps their "
         f"presence and tells everybody of it. Those who stay are {SOCKETS_EACH} sockets a person.",
     ]
