@@ -11,8 +11,9 @@ from plaza.adapters.jwks import KeySets
 from plaza.domains import accounts
 from plaza.domains.organisations import service as organisations
 from plaza.domains.organisations import tokens
+from plaza.domains.organisations.queries import KeyRow
 from plaza.domains.organisations.service import Entered
-from plaza.domains.organisations.tokens import Claims
+from plaza.domains.organisations.tokens import Claims, Unproven
 from plaza.domains.people import queries as people_queries
 from plaza.domains.people import service as people
 from plaza.kernel.clock import Clock
@@ -51,11 +52,18 @@ class Admission:
 
     async def _verified(self, org: Organisation, token: str, now: datetime) -> Claims:
         """By the keys that the organisation had when it was found, else by those that it has now."""
+        unproven = tokens.read(token, org)
         if isinstance(org, Entered):
             with contextlib.suppress(tokens.NotSigned):
-                return await tokens.verify(token, org, org.keys, self._key_sets.fetch, now)
-        keys = await organisations.keys(self._store, org)
-        return await tokens.verify(token, org, keys, self._key_sets.fetch, now)
+                return await self._proven(unproven, org.keys, now)
+        return await self._proven(unproven, await organisations.keys(self._store, org), now)
+
+    async def _proven(self, token: Unproven, keys: Sequence[KeyRow], now: datetime) -> Claims:
+        published = []
+        if token.by_key_set:
+            sets = [key for key in keys if key.jwks_url is not None]
+            published = [(one.kid, key) for one in sets for key in await self._key_sets.fetch(str(one.jwks_url))]
+        return tokens.prove(token, keys, published, now)
 
     async def closed(self, known: Collection[int]) -> Sequence[int]:
         """Those of some organisations that have been suspended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import time
@@ -58,9 +57,11 @@ at_the_end = st.text(st.sampled_from("=AQgwBRhxEIM-_+/"), max_size=4)
 thoroughly = settings(deadline=None, database=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
-async def published(_: str) -> Sequence[Any]:
-    public = jwt.get_algorithm_by_name("EdDSA").to_jwk(PRIVATE.public_key())
-    return [jwt.PyJWK.from_json(public, "EdDSA")]
+PUBLISHED = [
+    (key.kid, jwt.PyJWK.from_json(jwt.get_algorithm_by_name("EdDSA").to_jwk(PRIVATE.public_key()), "EdDSA"))
+    for key in KEYS
+    if key.jwks_url is not None
+]
 
 
 def encoded(octets: bytes) -> str:
@@ -84,7 +85,7 @@ def changed(text: str, changes: Sequence[tuple[str, float, str]]) -> str:
 def verdict(token: str) -> Claims | str:
     """The claims of an accepted token, or the reason of its refusal."""
     try:
-        return asyncio.run(tokens.verify(token, ORG, KEYS, published, datetime.now(UTC)))
+        return tokens.prove(tokens.read(token, ORG), KEYS, PUBLISHED, datetime.now(UTC))
     except Refusal as refusal:
         return refusal.reason
 

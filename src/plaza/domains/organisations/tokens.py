@@ -6,7 +6,7 @@ import binascii
 import hmac
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -28,10 +28,12 @@ LONGEST_SECONDS = 31 * 24 * 3600
 LONGEST_TOKEN = 8_192
 HEADERS = 64
 """Headers remembered as read: all tokens of a signer have the same."""
+SECRETS = 256
+"""Secrets that are ready to sign with."""
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 Role = Literal["customer", "staff", "admin"]
-KeySet = Callable[[str], Awaitable[Sequence[Any]]]
-"""Fetches the keys that an address publishes, as PyJWK objects; remembers them for a while."""
+Published = tuple[str, Any]
+"""The name of a key set (a `kid` of the organisation's), and a key of it as a PyJWK object."""
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -106,15 +108,46 @@ _STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 """From the alphabet of base64url to that of base64, in which its own two others mean nothing."""
 
 
-async def verify(token: str, org: Organisation, keys: Sequence[KeyRow], key_set: KeySet, now: datetime) -> Claims:
-    """The claims of a token that one of the organisation's keys signed; else `InvalidToken` and its kin."""
-    header, payload, signature = _peek(token)
-    if (payload.org or payload.orgId or payload.orgid) != org.slug:
+class Unproven(msgspec.Struct, frozen=True):
+    """A token as it reads; nothing of it holds before `prove`."""
+
+    header: _Header
+    payload: _Payload
+    signed: bytes
+    signature: bytes
+
+    @property
+    def by_key_set(self) -> bool:
+        """Whether a published key may have signed it."""
+        return self.header.algorithm in ASYMMETRIC
+
+
+def read(token: str, org: Organisation) -> Unproven:
+    """A token that names this organisation; `WrongOrganisation` for another's, `InvalidToken` for none."""
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidToken
+    try:
+        head, body, mark = token.split(".")
+        header, payload, signature = _header(head), _PAYLOAD.decode(_octets(body)), _octets(mark)
+    except (jwt.PyJWTError, msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidToken from error
+    named = payload.org or payload.orgId or payload.orgid
+    if not named:
+        raise InvalidToken("The token names no organisation.")
+    if named != org.slug:
         raise WrongOrganisation
-    signed = token.rpartition(".")[0].encode()
-    for name, key, algorithm in await _candidates(header, keys, key_set):
-        if _signs(algorithm, key, signed, signature):
-            return _accepted(payload, now, name, ours=algorithm == "HS256" and payload.iss == ISSUER)
+    return Unproven(header, payload, f"{head}.{body}".encode(), signature)
+
+
+def prove(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published], now: datetime) -> Claims:
+    """The claims of a token that one of the organisation's keys signed, or one that those publish; else `NotSigned`.
+
+    Of its kin are `TokenExpired`, and `InvalidToken` where the times or the names do not hold.
+    """
+    for name, key, algorithm in _candidates(token.header, keys, published):
+        if _signs(algorithm, key, token.signed, token.signature):
+            ours = algorithm == "HS256" and token.payload.iss == ISSUER
+            return _accepted(token.payload, now, name, ours=ours)
     raise NotSigned
 
 
@@ -133,20 +166,6 @@ def mint(
     claims = {"iss": ISSUER, "aud": AUDIENCE, "org": org.slug, "sub": subject, "email": email}
     times = {"iat": issued, "exp": issued + seconds, "jti": secrets.token_urlsafe(12)}
     return jwt.encode(claims | times | more, _secret(key), algorithm="HS256", headers={"kid": key.kid})
-
-
-def _peek(token: str) -> tuple[_Header, _Payload, bytes]:
-    """The header, the claims and the signature as the token has them; nothing of it is proven yet."""
-    if len(token) > LONGEST_TOKEN:
-        raise InvalidToken
-    try:
-        head, body, mark = token.split(".")
-        header, payload, signature = _header(head), _PAYLOAD.decode(_octets(body)), _octets(mark)
-    except (jwt.PyJWTError, msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidToken from error
-    if not (payload.org or payload.orgId or payload.orgid):
-        raise InvalidToken("The token names no organisation.")
-    return header, payload, signature
 
 
 @lru_cache(HEADERS)
@@ -172,10 +191,18 @@ def _octets(encoded: str) -> bytes:
     return octets
 
 
+@lru_cache(SECRETS)
+def _seal(secret: bytes) -> hmac.HMAC:
+    """A secret's HMAC of nothing: to begin one anew takes as long as to sign a token with it."""
+    return hmac.new(secret, digestmod="sha256")
+
+
 def _signs(algorithm: str, key: Any, signed: bytes, signature: bytes) -> bool:
     """Whether a signature is the key's; a key that is not of the algorithm's kind refuses the token."""
     if algorithm == "HS256":
-        return hmac.compare_digest(signature, hmac.digest(key, signed, "sha256"))
+        seal = _seal(key).copy()
+        seal.update(signed)
+        return hmac.compare_digest(signature, seal.digest())
     try:
         known = _JWS.get_algorithm_by_name(algorithm)
         return known.verify(signed, known.prepare_key(key), signature)
@@ -188,7 +215,7 @@ def published(kid: str, key: Any) -> str:
     return f"{kid}/{key.key_id}"
 
 
-async def _candidates(header: _Header, keys: Sequence[KeyRow], key_set: KeySet) -> list[tuple[str, Any, str]]:
+def _candidates(header: _Header, keys: Sequence[KeyRow], published_: Sequence[Published]) -> list[tuple[str, Any, str]]:
     """The keys to try, each with its name and the one algorithm that it may be used with.
 
     The token never chooses the key's kind.
@@ -200,10 +227,8 @@ async def _candidates(header: _Header, keys: Sequence[KeyRow], key_set: KeySet) 
     if algorithm not in ASYMMETRIC:
         return []
     return [
-        (published(row.kid, key), key.key, algorithm)
-        for row in keys
-        if row.jwks_url is not None
-        for key in await key_set(row.jwks_url)
+        (published(set_, key), key.key, algorithm)
+        for set_, key in published_
         if key.algorithm_name == algorithm and (kid is None or key.key_id is None or key.key_id == kid)
     ]
 
@@ -233,8 +258,7 @@ def _claims(payload: _Payload, key: str, session: int | None) -> Claims:
         email = addresses.address(address, "email")
     except Invalid as error:
         raise InvalidToken("The token names no e-mail address.") from error
-    texts = (payload.sub, payload.name or "", payload.picture or "")
-    if not 0 < len(payload.sub) <= 255 or any("\x00" in text or len(text) > 2_048 for text in texts):
+    if not payload.sub or not (_fits(payload.sub, 255) and _fits(payload.name) and _fits(payload.picture)):
         raise InvalidToken
     return Claims(
         subject=payload.sub,
@@ -247,6 +271,10 @@ def _claims(payload: _Payload, key: str, session: int | None) -> Claims:
         session=session,
         issued=_moment(payload.iat),
     )
+
+
+def _fits(text: str | None, most: int = 2_048) -> bool:
+    return text is None or (len(text) <= most and "\x00" not in text)
 
 
 def _moment(seconds: float | None) -> datetime | None:
