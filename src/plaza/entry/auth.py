@@ -8,6 +8,7 @@ on every other process.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -55,10 +56,14 @@ class Remembered:
 class Authenticator:
     """Remembers organisations and tokens of this process."""
 
-    def __init__(self, find: FindOrganisation, admit: Admit, clock: Clock) -> None:
+    def __init__(
+        self, find: FindOrganisation, admit: Admit, clock: Clock, passed: Callable[[], float] = time.monotonic
+    ) -> None:
         self._find = find
         self._admit = admit
         self._clock = clock
+        self._passed = passed
+        """Seconds, of a clock that nobody sets."""
         self._tokens: dict[bytes, Remembered] = {}
         self._forgotten = 0
         self._organisations: dict[str, tuple[float, Organisation]] = {}
@@ -70,7 +75,7 @@ class Authenticator:
         known = self.known_organisation(slug)
         if known is not None:
             return known
-        before, present = self._forgotten, self._clock().timestamp()
+        before, present = self._forgotten, self._passed()
         found = await self._find(slug)
         if before == self._forgotten:
             self._organisations[slug] = (present, found)
@@ -80,7 +85,7 @@ class Authenticator:
     def known_organisation(self, slug: str) -> Organisation | None:
         """The organisation called `slug` where it is remembered, without asking anybody."""
         known = self._organisations.get(slug)
-        if known is not None and 0 <= self._clock().timestamp() - known[0] < ORGANISATION_SECONDS:
+        if known is not None and self._passed() - known[0] < ORGANISATION_SECONDS:
             return known[1]
         return None
 
@@ -111,10 +116,14 @@ class Authenticator:
         before = self._forgotten
         # As it is now: whoever asks may have come in long ago, and what was taken back since is gone from it.
         principal, expires = await self._admit(await self.organisation(org.slug), token)
-        known = Remembered(org.id, principal, expires)
-        if before == self._forgotten:  # else somebody was forgotten meanwhile, perhaps this one: asked again next time
-            self._tokens[_digest(org, token)] = known
-            _shed(self._tokens, MOST_TOKENS)
+        if before != self._forgotten:  # somebody was forgotten meanwhile, perhaps this one: asked again next time
+            return Remembered(org.id, principal, expires)
+        return self.remember(org, token, principal, expires)
+
+    def remember(self, org: Organisation, token: str, principal: Principal, expires: int) -> Remembered:
+        """Keeps whose token it is until it expires (Unix seconds), or is taken back."""
+        known = self._tokens[_digest(org, token)] = Remembered(org.id, principal, expires)
+        _shed(self._tokens, MOST_TOKENS)
         return known
 
     def known_token(self, org: Organisation, token: str) -> Remembered | None:
@@ -138,7 +147,7 @@ class Authenticator:
 
 def _digest(org: Organisation, token: str) -> bytes:
     """What a token is remembered by; the organisation is part of it."""
-    return hashlib.blake2b(token.encode(), digest_size=16, key=org.slug.encode()[:64]).digest()
+    return hashlib.blake2b(token.encode(), digest_size=16, person=org.id.to_bytes(8, "big")).digest()
 
 
 def _shed(memory: dict[Any, Any], most: int) -> None:
