@@ -105,6 +105,7 @@ def _live(host: Host, people: Sequence[Member], sockets: int) -> Entry:
     each = (_memory(host) - before) / sockets
     audience.leave()
     quiet(host, audience)
+    _admitted(host, audience, people[:OTHERS])  # what was just collected must be warm again
     fresh, server, load = _admitted(host, audience, people[sockets:])
     known, server_known, load_known = _admitted(host, audience, people[sockets:])
     return Entry(host.name, sockets, fresh, known, each, server, load, server_known, load_known)

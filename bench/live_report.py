@@ -193,9 +193,10 @@ def _notes(options: Options) -> list[str]:
         "kernel sends an acknowledgement, which is most of what a delivery costs there and one at a time.",
         f"Coming in: {options.lives} lives of each side. {max(options.sockets):,} come in and stay, which gives the "
         "memory (proportional set size, the peers after collecting garbage) and warms everything up; when they have "
-        f"left, {OTHERS:,} ({NEWCOMERS} to {WHOLE}) come in with tokens that the side has not seen, leave, and come "
-        f"back with the same. Plaza remembers tokens, the peers check them each time; {CONNECTING_AT_ONCE} come "
-        "at once, whose sockets and CONNECT frames were made before.",
+        f"left, {OTHERS:,} of them come and go once more, uncounted, since collecting garbage cools a side down. Then "
+        f"{OTHERS:,} ({NEWCOMERS} to {WHOLE}) come in with tokens that the side has not seen, leave, and come back "
+        f"with the same. Plaza remembers tokens, the peers check them each time; {CONNECTING_AT_ONCE} come at once, "
+        "whose sockets and CONNECT frames were made before.",
         f"{WHOLE} is `plaza serve` with its PostgreSQL on the same core: it finds or enrols people, keeps their "
         f"presence and tells everybody of it. Those who stay are {SOCKETS_EACH} sockets a person.",
     ]
