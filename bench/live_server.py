@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import msgspec
@@ -57,23 +57,37 @@ class Chat:
     def __init__(self, key: KeyRow, bus: RedisBus | None) -> None:
         self._keys = [key]
         self._bus = bus
-        self._authenticator = Authenticator(_organisation, self._admit, system_clock)
+        self._authenticator = Authenticator(_organisation, _nobody_else, system_clock)
         self.server = Server({NAMESPACE: self})
 
-    async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
+    def connect(self, socket: Socket, auth: dict[str, Any] | None) -> Awaitable[None] | None:
         """Checks the token, and lets its person into the room."""
         given = auth or {}
+        slug, token = str(given.get("orgId")), str(given.get("token"))
+        org = self._authenticator.known_organisation(slug)
+        if org is None:
+            return self._ask(socket, slug, token)
+        self._enter(socket, org, token)
+        return None
+
+    async def _ask(self, socket: Socket, slug: str, token: str) -> None:
         try:
-            org = await self._authenticator.organisation(given.get("orgId"))
-            remembered = await self._authenticator.remembered(org, str(given.get("token")))
+            org = await self._authenticator.organisation(slug)
         except Refusal as refusal:
             raise Refused(str(refusal), {"code": refusal.reason}) from refusal
-        socket.data = remembered.principal.email
-        socket.enter(org_room(org.id))
+        self._enter(socket, org, token)
 
-    async def _admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
-        claims = await tokens.verify(token, org, self._keys, _no_key_set, system_clock())
-        return Principal(1, claims.email, claims.role), claims.expires
+    def _enter(self, socket: Socket, org: Organisation, token: str) -> None:
+        known = self._authenticator.known_token(org, token)
+        if known is None:
+            try:
+                claims = tokens.prove(tokens.read(token, org), self._keys, (), system_clock())
+            except Refusal as refusal:
+                raise Refused(str(refusal), {"code": refusal.reason}) from refusal
+            person = Principal(1, claims.email, claims.role)
+            known = self._authenticator.remember(org, token, person, claims.expires)
+        socket.data = known.principal.email
+        socket.enter(org_room(org.id))
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> Sequence[object] | None:
         """Somebody says something to the room."""
@@ -85,7 +99,7 @@ class Chat:
             self._bus.publish(channel(ORG.id), msgspec.json.encode(word))
         return None
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         """Nothing to clear away."""
 
     def hear(self, message: bytes) -> None:
@@ -101,8 +115,8 @@ async def _organisation(slug: str) -> Organisation:
     return ORG
 
 
-async def _no_key_set(_address: str) -> Sequence[Any]:
-    return []
+async def _nobody_else(_org: Organisation, _token: str) -> tuple[Principal, int]:
+    raise NotImplementedError  # whoever comes is asked here
 
 
 async def _listen(bus: RedisBus, chat: Chat) -> asyncio.Task[None]:
@@ -137,7 +151,9 @@ async def serve(port: int) -> None:
         log_level="warning",
         backlog=BACKLOG,
     )
-    await uvicorn.Server(config).serve()
+    listener = config.bind_socket()
+    chat.server.prepare(listener)
+    await uvicorn.Server(config).serve(sockets=[listener])
     if hearing is not None:
         hearing.cancel()
 

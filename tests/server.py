@@ -67,7 +67,7 @@ class Running:
 
         self.plaza.store.spoken = spoken
         await self.plaza.start()
-        server = build(self.plaza, 1)
+        server = build(self.plaza, self._listener, 1)
         serving = asyncio.create_task(server.serve(sockets=[self._listener]))
         while not server.started and not serving.done():
             await asyncio.sleep(0.005)

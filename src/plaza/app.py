@@ -34,7 +34,7 @@ from plaza.entry.catchup import Page, Place
 from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
-from plaza.entry.limits import Limits
+from plaza.entry.limits import Limits, network
 from plaza.entry.metrics import Meter
 from plaza.entry.outbox_page import OutboxPage
 from plaza.entry.proxies import Proxies
@@ -156,6 +156,7 @@ class Plaza:
                 origins=allowed,
                 originless=True,
                 address=proxies.client if proxies else None,
+                network=network,
                 admit=self.gateway.admit,
                 headers=("orgid", "authorization"),
             ),

@@ -30,7 +30,7 @@ class Garden:
     async def event(self, socket: Socket, event: str, args: list[Any]) -> None:
         """Nothing is asked here."""
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         """Remembers why, and after how many events and seconds of watering."""
         self._closed.append((reason, time.monotonic() - self._began))
 
@@ -39,12 +39,14 @@ class Garden:
         config = uvicorn.Config(
             self._server.polling, port=0, ws=self._server.websocket_protocol, lifespan="off", log_config=None
         )
+        listener = config.bind_socket()
+        self._server.prepare(listener)
         http = uvicorn.Server(config)
-        self._serving = asyncio.create_task(http.serve())
+        self._serving = asyncio.create_task(http.serve(sockets=[listener]))
         while not http.started:
             await asyncio.sleep(0.005)
         await self._server.start()
-        return {"port": http.servers[0].sockets[0].getsockname()[1]}
+        return {"port": listener.getsockname()[1]}
 
     async def water(self, events: int, size: int, each_second: float) -> dict[str, Any]:
         """Sends so many events of so many bytes, each with the moment when it was sent."""

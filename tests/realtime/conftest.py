@@ -12,7 +12,7 @@ import socket as sockets
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ async def _serve(
     listening = await asyncio.get_running_loop().create_server(
         lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
+    server.prepare(listening.sockets[0])
     await server.start()
     try:
         async with asyncio.timeout(20):
@@ -81,10 +82,11 @@ class Recorder:
         self.events: list[tuple[str, list[Any]]] = []
         self.reasons: list[str] = []
 
-    async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
+    def connect(self, socket: Socket, auth: dict[str, Any] | None) -> Awaitable[None] | None:
         """Everybody may come in."""
         self.sockets.append(socket)
         socket.data = auth
+        return None
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> list[Any] | None:
         """Answer with the arguments."""
@@ -97,7 +99,7 @@ class Recorder:
             socket.emit("echo", *args)
         return args
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         """Remember why."""
         self.reasons.append(reason)
 

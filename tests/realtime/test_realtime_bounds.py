@@ -152,7 +152,7 @@ class Busy:
         await self.go.wait()
         self.handled += 1
 
-    async def disconnected(self, socket: Socket, reason: str) -> None: ...
+    def disconnected(self, socket: Socket, reason: str) -> None: ...
 
 
 async def test_a_client_whose_handlers_are_busy_is_not_read_from(serve: Serve, raw: Any) -> None:
@@ -197,7 +197,7 @@ class Careful:
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> None: ...
 
-    async def disconnected(self, socket: Socket, reason: str) -> None: ...
+    def disconnected(self, socket: Socket, reason: str) -> None: ...
 
 
 @pytest.mark.parametrize("auth", ["", "{}"], ids=["let in", "refused"])
@@ -237,6 +237,28 @@ async def test_one_address_has_so_many_clients_outside_and_any_number_inside(
         outside[0].cut()
         await soon(lambda: not live.server.engine.gate.crowded("127.0.0.1"))
         assert await raw(live.port)
+
+
+async def test_the_application_says_what_of_an_address_counts_as_one(
+    serve: Serve, raw: Any, refusal: Any, recorder: Recorder, soon: Any
+) -> None:
+    options = Options(
+        per_address=2,
+        address=lambda peer, headers: headers.get("x-real-ip", peer),
+        network=lambda address: address.rpartition(".")[0],
+        close_timeout=0.01,
+    )
+    async with serve({"/": recorder}, options) as live:
+        await (await raw(live.port, X_Real_IP="203.0.113.1")).join()
+        assert recorder.sockets[0].address == "203.0.113.1"
+        outside = [await raw(live.port, X_Real_IP=f"203.0.113.{number}") for number in (2, 3)]
+        with pytest.raises(refusal) as refused:
+            await raw(live.port, X_Real_IP="203.0.113.4")
+        assert refused.value.status == 429
+        assert await raw(live.port, X_Real_IP="203.0.114.4")
+        outside[0].cut()
+        await soon(lambda: not live.server.engine.gate.crowded("203.0.113.9"))
+        assert await raw(live.port, X_Real_IP="203.0.113.4")
 
 
 async def test_the_application_reads_the_address_and_may_ask_a_client_to_wait(

@@ -102,6 +102,45 @@ def test_a_frame_gives_its_payload_back_at_every_length_of_its_head(size: int) -
     assert read(masked(payload)) == [(TEXT, payload)]
 
 
+beginnings = st.builds(
+    lambda opcode, length, rest: bytes((opcode, length)) + rest, *(st.integers(0, 255),) * 2, st.binary()
+)
+
+
+@given(
+    st.builds(masked, st.binary(max_size=300), st.sampled_from((TEXT, PING, CLOSE)), final=st.booleans())
+    | beginnings
+    | st.binary(max_size=300)
+)
+def test_one_whole_frame_is_read_at_once_as_a_reader_reads_it(data: bytes) -> None:
+    whole = rfc6455.whole(data, 200)
+    if whole is not None:
+        reader = Reader(200)
+        reader.feed(data)
+        assert rest(reader) == [(TEXT, whole)]
+        assert reader.idle
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535])
+def test_most_frames_are_read_at_once(size: int) -> None:
+    frame = masked(b"x" * size)
+    assert rfc6455.whole(frame, 65_535) == b"x" * size
+    for other in (frame[:-1], frame + b"x", frame[:1], b"", masked(b"x" * size, final=False)):
+        assert rfc6455.whole(other, 65_535) is None
+    assert rfc6455.whole(frame, size - 1) is None
+    assert rfc6455.whole(masked(b"x" * 65_536), 100_000) is None
+    assert rfc6455.whole(rfc6455.text_frame(b"x" * 4), 100) is None  # without a mask
+
+
+def test_a_reader_waits_for_a_new_message_or_is_in_the_midst_of_one() -> None:
+    reader = Reader(100)
+    assert reader.idle
+    for piece, idle in ((masked(b"a", final=False), False), (masked(b"b", CONTINUATION), True), (b"\x81", False)):
+        reader.feed(piece)
+        rest(reader)
+        assert reader.idle == idle
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_break_the_reader_but_by_a_violation(data: bytes) -> None:
     reader = Reader(200)
@@ -205,13 +244,13 @@ def test_no_bytes_break_the_payload_but_by_a_violation(body: bytes) -> None:
 
 @pytest.mark.parametrize("packet", ["1", "2probe", "3", "4", "4text", "5"])
 def test_a_client_may_send(packet: str) -> None:
-    assert engineio.decode_packet(packet) == (packet[0], packet[1:])
+    assert engineio.decode_packet(packet.encode()) == (packet[0], packet[1:])
 
 
 @pytest.mark.parametrize("packet", ["", "0", "0{}", "1x", "2", "2other", "3probe", "5x", "6", "7", "a", "😀"])
 def test_a_client_may_not_send(packet: str) -> None:
     with pytest.raises(Violation) as violation:
-        engineio.decode_packet(packet)
+        engineio.decode_packet(packet.encode())
     assert violation.value.code == 1002
 
 
@@ -226,7 +265,7 @@ def test_binary_packets_and_endless_payloads_are_refused() -> None:
 
 
 def test_the_open_packet_has_milliseconds() -> None:
-    packet = engineio.open_packet("abc", ["websocket"], 25.0, 0.2, 65_536)
+    packet = engineio.Opening(["websocket"], 25.0, 0.2, 65_536).packet("abc")
     assert packet == (
         b'0{"sid":"abc","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":200,"maxPayload":65536}'
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from plaza.realtime import Options
+from plaza.realtime import Options, heads
 
 if TYPE_CHECKING:
     from tests.realtime.conftest import Live, Serve
@@ -69,6 +69,61 @@ async def test_a_handshake_comes_in_whole_or_in_pieces(serve: Serve, head: bytes
 async def test_what_is_no_handshake_is_refused(serve: Serve, head: bytes) -> None:
     async with serve() as live:
         assert (await _answer(live, head + b"\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def _statuses(live: Live, *heads: bytes) -> list[bytes]:
+    return [(await _answer(live, head + b"\r\n"))[9:12] for head in heads]
+
+
+async def test_a_head_that_was_read_before_is_no_way_past_its_own_key(serve: Serve) -> None:
+    alike = LINE + HOST + UPGRADE + KEY
+    key = b"dGhlIHNhbXBsZSBub25jZQ=="
+    others = [
+        b"x" * 24,
+        b"A" * 23 + b"=",
+        b"AAAA\r\nX: aaaaaaaaaaaaaaa",
+        key[:22] + b"\r\n",
+        b"AAAAAAAAAAAAAAAAAAAAAA==",
+    ]
+    async with serve() as live:
+        for _ in range(2):
+            assert await _statuses(live, alike) == [b"101"]
+            found = await _statuses(live, *(alike.replace(key, other) for other in others))
+            assert found == [b"400"] * 4 + [b"101"]
+        assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in await _answer(live, alike + b"\r\n")
+
+
+async def test_each_head_is_judged_for_itself_however_often_others_came(serve: Serve) -> None:
+    async with serve(options=Options(origins=("https://shop.example",))) as live:
+        alike = LINE + HOST + UPGRADE + KEY
+        good, bad = b"Origin: https://shop.example\r\n", b"Origin: https://elsewhere.example\r\n"
+        for _ in range(3):
+            assert await _statuses(live, alike + good, alike + bad, alike) == [b"101", b"403", b"403"]
+
+
+async def test_the_headers_of_one_client_are_not_shown_by_another(serve: Serve, raw: Any, recorder: Any) -> None:
+    async with serve({"/": recorder}, Options(headers=("orgid", "authorization"))) as live:
+        for org, token in (("acme", "a"), ("acme", "b"), ("zoo", "b"), ("zoo", "b")):
+            await (await raw(live.port, OrgId=org, Authorization=token)).join()
+        for org in ("acme", "zoo", "acme"):
+            await (await raw(live.port, OrgId=org)).join()
+    shown = [tuple(socket.headers.values()) for socket in recorder.sockets]
+    assert shown[:4] == [("acme", "a"), ("acme", "b"), ("zoo", "b"), ("zoo", "b")]
+    assert shown[4:] == [("acme",), ("zoo",), ("acme",)]
+
+
+async def test_what_is_remembered_of_heads_has_a_bound_and_nothing_personal(serve: Serve) -> None:
+    alike = LINE + HOST + UPGRADE + KEY
+    async with serve() as live:
+        known = live.server.engine.heads._known
+        await _statuses(live, alike + b"Cookie: session=1\r\n", alike + b"Authorization: Bearer t\r\n")
+        await _statuses(live, alike + b"X: " + b"x" * 2_000 + b"\r\n", alike.replace(b"EIO=4&", b"EIO=4&sid=x&"))
+        assert not known
+        for number in range(heads.REMEMBERED + 10):
+            asked = live.server.engine.heads.read(alike + b"X: %d\r\n\r\n" % number)
+            assert asked is not None
+            assert asked[0].headers["x"] == str(number)
+        assert 0 < len(known) <= heads.REMEMBERED
 
 
 async def test_a_kept_connection_may_still_become_a_websocket(serve: Serve) -> None:

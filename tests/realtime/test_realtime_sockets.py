@@ -83,7 +83,7 @@ class Slow:
         self.running -= 1
         return args
 
-    async def disconnected(self, socket: Socket, reason: str) -> None: ...
+    def disconnected(self, socket: Socket, reason: str) -> None: ...
 
 
 async def test_events_of_one_socket_are_handled_and_acknowledged_in_order(serve: Serve, raw: Any) -> None:
@@ -118,7 +118,7 @@ class Door:
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> None: ...
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         self.reasons.append(reason)
 
 

@@ -151,7 +151,9 @@ async def test_a_closing_server_waits_for_the_handlers(serve: Serve, raw: Any, r
         assert recorder.reasons == ["going_away"]
 
 
-async def test_uvicorn_serves_it_and_stops_even_if_nobody_closed_it(raw: Any, recorder: Recorder) -> None:
+async def test_uvicorn_stops_without_waiting_for_who_is_here_and_closing_sends_them_away(
+    raw: Any, recorder: Recorder
+) -> None:
     server = Server({"/": recorder}, Options(close_timeout=0.01))
     await server.start()
     config = uvicorn.Config(
@@ -164,7 +166,8 @@ async def test_uvicorn_serves_it_and_stops_even_if_nobody_closed_it(raw: Any, re
     client = await raw(runner.servers[0].sockets[0].getsockname()[1])
     await client.join()
     runner.should_exit = True
-    assert await client.closed() == (1001, "going_away")
     await asyncio.wait_for(running, 5)
-    await server.close()
+    closing = asyncio.create_task(server.close())
+    assert await client.closed() == (1001, "going_away")
+    await closing
     assert recorder.reasons == ["going_away"]

@@ -68,9 +68,24 @@ async def test_of_one_client_behind_a_proxy_only_so_many_wait_and_of_the_others_
     assert await knock(BOB, ALICE) == 429
     assert await polls(behind, f"[::ffff:{ALICE}]") == 429
     assert (await knock(BOB), await polls(behind, BOB)) == (101, 200)
+    assert await knock(BOB, ALICE, "10.0.0.5") == 429, "several lines are one list"
     for tenant in (behind.north, behind.south):
         (alice,) = await tenant.people("alice")
         await alice.socket()
+    knock.leave()
+
+
+async def test_of_one_network_of_ipv6_only_so_many_wait(behind: World) -> None:
+    knock = Knocks(behind)
+    assert {await knock(f"2001:db8::{number:x}") for number in range(MOST)} == {101}
+    assert await knock("[2001:db8:0:0:ffff::1]:4711") == 429
+    assert await polls(behind, "2001:db8::ffff") == 429
+    answer = await behind.http.get(
+        "/socket.io/?EIO=4&transport=polling",
+        headers=[("x-forwarded-for", "2001:db8::ffff"), ("x-forwarded-for", "10.0.0.5")],
+    )
+    assert answer.status_code == 429
+    assert (await knock("2001:db8:0:1::1"), await polls(behind, "2001:db8:0:1::2")) == (101, 200)
     knock.leave()
 
 

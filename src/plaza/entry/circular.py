@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from plaza.entry.limits import Spend
@@ -9,6 +11,8 @@ from plaza.kernel.context import Principal
 
 SERVER = "server"
 """The channel that every process hears."""
+ORGANISATIONS = 1_024
+"""Those whose rooms' names are remembered."""
 
 
 class Emit(msgspec.Struct, tag="emit", frozen=True, array_like=True):
@@ -89,8 +93,9 @@ def person_room(org: int, person: int) -> str:
     return f"{org}/u/{person}"
 
 
+@lru_cache(ORGANISATIONS)
 def org_room(org: int) -> str:
-    """The room of everybody of an organisation."""
+    """The room of everybody of an organisation; each of them holds the name."""
     return str(org)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -71,7 +71,8 @@ class Session:
     token: str
     principal: Principal
     expires: int
-    quiet: dict[str, float] = field(default_factory=dict)
+    quiet: dict[str, float] | None = None
+    """When they last did what is to be heard once a second only; most never do."""
 
 
 Present = Callable[[int, int], Awaitable[None]]
@@ -152,7 +153,7 @@ class Gateway:
             raise TooManySockets
         return Session(org.slug, org, token, principal, remembered.expires)
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         """Counts a socket out."""
         session: Session = socket.data
         self._meter.sockets.dec()
@@ -193,7 +194,7 @@ class Gateway:
         return await self._call(socket, session, found, decoding.payload(found.signature.body, given))
 
     async def _call(self, socket: Socket, session: Session, event: Event, payload: Body | None) -> object:
-        if event.quiet is not None and _too_soon(session.quiet, event.quiet(payload)):
+        if event.quiet is not None and _too_soon(session, event.quiet(payload)):
             return {"success": True}
         ctx = self._context(session.org, session.principal, address=socket.address, origin=socket.id)
         return event.reply(await event.call(ctx, *event.signature.arguments((), payload, None)))
@@ -294,8 +295,9 @@ def _someone(principal: Principal) -> Someone:
     return Someone(str(principal.id), principal.email or "")
 
 
-def _too_soon(quiet: dict[str, float], target: str) -> bool:
+def _too_soon(session: Session, target: str) -> bool:
     now = time.monotonic()
+    quiet = session.quiet = session.quiet if session.quiet is not None else {}
     if now - quiet.get(target, float("-inf")) < QUIET_SECONDS:
         return True
     if len(quiet) > 100:

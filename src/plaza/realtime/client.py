@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
-from collections import deque
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from plaza.realtime import endings, socketio
@@ -23,6 +22,9 @@ log = logging.getLogger("plaza.realtime")
 MOST_CONNECTS = 100
 
 
+NOWHERE: frozenset[str] = frozenset()  # one for all who have left no namespace
+
+
 class Departure(NamedTuple):
     """A socket that is gone: its namespace is told when it comes to this in the client's order."""
 
@@ -31,17 +33,20 @@ class Departure(NamedTuple):
 
 
 class Client:
-    """The receiver of a session; a namespace that was left stays with None, late packets for it are ignored."""
+    """The receiver of a session, with a socket in each namespace that let it in."""
 
-    __slots__ = ("_arriving", "_connects", "_server", "_sockets", "_waiting", "session")
+    __slots__ = ("_arriving", "_connects", "_outside", "_server", "_sockets", "_waiting", "session")
 
     def __init__(self, server: Server, session: Session) -> None:
         self.session = session
         self._server = server
-        self._sockets: dict[str, Socket | None] = {}
+        self._sockets: tuple[Socket, ...] = ()
+        """Nearly always one; a socket that is gone stays until its namespace has been told."""
+        self._outside = NOWHERE
+        """Namespaces that were left, or did not let it in: late packets for them are ignored."""
         self._arriving: Socket | None = None
-        self._waiting: deque[Packet | Departure] | None = None
-        """What has come and was not handled yet; only while there is some, since most clients wait most of the time."""
+        self._waiting: list[Packet | Departure] | None = None
+        """What has come and was not handled yet; None while nothing is being handled, which is most of the time."""
         self._connects = 0
 
     # What the session calls.
@@ -63,8 +68,8 @@ class Client:
         """The session is over: no socket sends any more, and each departs behind the packets before it."""
         if self._arriving is not None:
             self._arriving.close(reason)
-        for socket in self._sockets.values():
-            if socket is not None and socket.gone is None:
+        for socket in self._sockets:
+            if socket.gone is None:
                 socket.close(reason)
                 self._put(Departure(socket, reason))
 
@@ -76,99 +81,139 @@ class Client:
             return
         socket.close(reason)
         if socket is self._arriving:
-            return  # whoever awaits its connect does the rest
+            return  # whoever lets it in, or not, does the rest
         self._put(Departure(socket, reason))
         if not again:
             self.session.push(socketio.encode(socketio.DISCONNECT, socket.namespace))
         if again or not self._inside():
             self.session.end(reason)
 
-    # One after another.
+    # One after another: at once where nothing has to be waited for, else in a task.
 
     def _put(self, item: Packet | Departure) -> int:
         """Let it be handled behind what waits already; how many wait now."""
-        if self._waiting is None:
-            self._waiting = deque()
-            self._server.run(self._work(self._waiting))
-        self._waiting.append(item)
-        return len(self._waiting)
+        if self._waiting is not None:
+            self._waiting.append(item)
+            return len(self._waiting)
+        self._waiting = [item]
+        rest = self._next(self._waiting)
+        if rest is not None:
+            self._server.run(self._work(self._waiting, rest))
+        return 0
 
-    async def _work(self, waiting: deque[Packet | Departure]) -> None:
+    async def _work(self, waiting: list[Packet | Departure], rest: Awaitable[None] | None) -> None:
         try:
-            while waiting:
-                item = waiting.popleft()
-                if self.session.paused and len(waiting) * 2 <= self.session.engine.options.inbound_events:
-                    self.session.resume()
-                await self._one(item)
+            while rest is not None:
+                try:
+                    await rest
+                except Exception as error:
+                    self._failed(error)
+                rest = self._next(waiting)
         finally:
             self._waiting = None
 
-    async def _one(self, item: Packet | Departure) -> None:
-        try:
-            if isinstance(item, Departure):
-                await self._depart(item.socket, item.reason)
-            elif item.kind == socketio.CONNECT:
-                await self._connect(item)
-            elif item.namespace not in self._sockets:
-                raise Violation(PROTOCOL_ERROR, "packet outside a namespace")
-            elif (socket := self._sockets[item.namespace]) is not None:
-                await self._heard(socket, item)
-        except Violation as violation:
-            self.session.violated(violation)
-        except Exception:
-            where = item.socket.namespace if isinstance(item, Departure) else item.namespace
-            log.exception("a handler of %s failed", where)
+    def _next(self, waiting: list[Packet | Departure]) -> Awaitable[None] | None:
+        """Handle what waits until there is something to wait for; None when nothing is left."""
+        while waiting:
+            item = waiting.pop(0)
+            if self.session.paused and len(waiting) * 2 <= self.session.engine.options.inbound_events:
+                self.session.resume()
+            try:
+                rest = self._one(item)
+            except Exception as error:
+                self._failed(error)
+            else:
+                if rest is not None:
+                    return rest
+        self._waiting = None
+        return None
 
-    async def _heard(self, socket: Socket, packet: Packet) -> None:
+    def _one(self, item: Packet | Departure) -> Awaitable[None] | None:
+        if isinstance(item, Departure):
+            self._depart(item.socket, item.reason)
+            return None
+        if item.kind == socketio.CONNECT:
+            return self._connect(item)
+        socket = self._in(item.namespace)
+        if socket is None:
+            if item.namespace not in self._outside:
+                raise Violation(PROTOCOL_ERROR, "packet outside a namespace")
+            return None
         if socket.gone is not None and socket.gone not in endings.BY_CLIENT:
-            return
-        if packet.kind == socketio.EVENT:
-            await self._event(socket, packet)
-            return
+            return None
+        if item.kind == socketio.EVENT:
+            return self._event(socket, item)
         socket.close(endings.CLIENT_LEFT)
-        await self._depart(socket, endings.CLIENT_LEFT)
+        self._depart(socket, endings.CLIENT_LEFT)
         if not self._inside():
             self.session.engine.unsettle(self.session)
+        return None
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, Violation):
+            self.session.violated(error)
+        else:
+            log.error("a handler failed", exc_info=error)
 
     async def _event(self, socket: Socket, packet: Packet) -> None:
         event, *args = cast("list[object]", packet.data)
         socket.asked = packet.id is not None
-        answer = await self._place(socket.namespace).handler.event(socket, str(event), args)
+        answer = await self._server.places[socket.namespace].handler.event(socket, str(event), args)
         if packet.id is not None and socket.gone is None:
             self.session.push(socketio.acknowledged(socket.namespace, packet.id, answer or ()))
 
-    async def _depart(self, socket: Socket, reason: str) -> None:
-        if self._sockets.get(socket.namespace) is socket:
-            self._sockets[socket.namespace] = None
-            await self._place(socket.namespace).handler.disconnected(socket, reason)
+    def _depart(self, socket: Socket, reason: str) -> None:
+        if socket in self._sockets:
+            self._sockets = tuple(one for one in self._sockets if one is not socket)
+            self._outside |= {socket.namespace}
+            self._server.places[socket.namespace].handler.disconnected(socket, reason)
+
+    def _in(self, namespace: str) -> Socket | None:
+        for socket in self._sockets:
+            if socket.namespace == namespace:
+                return socket
+        return None
+
+    def _inside(self) -> bool:
+        return any(socket.gone is None for socket in self._sockets)
 
     # Coming in.
 
-    async def _connect(self, packet: Packet) -> None:
-        name, auth = packet.namespace, packet.data
-        if self._sockets.get(name) is not None:
+    def _connect(self, packet: Packet) -> Awaitable[None] | None:
+        name, auth, session = packet.namespace, packet.data, self.session
+        if self._in(name) is not None:
             raise Violation(PROTOCOL_ERROR, "connected already")
-        if name not in self._server.places:
+        place = self._server.places.get(name)
+        if place is None:
             self._refuse(name, "Invalid namespace")
-            return
+            return None
         if auth is not None and not isinstance(auth, dict):
             self._refuse(name, "Invalid auth payload")
-            return
-        if self.session.ended:
-            return
-        place = self._place(name)
-        threshold = Threshold(self.session.engine.options.queue_events)
-        self._arriving = socket = Socket(self, place.name, secrets.token_urlsafe(15), place.rooms, threshold)
+            return None
+        if session.ended:
+            return None
+        threshold = Threshold(session.engine.options.queue_events)
+        self._arriving = socket = Socket(self, name, self._server.new_id(), place.rooms, threshold)
         try:
-            await place.handler.connect(socket, auth)
+            answer = place.handler.connect(socket, auth)
+        except Exception as error:
+            self._keep_out(socket, error)
+            return None
+        if answer is not None:
+            return self._wait(answer, place, socket, threshold)
+        self._let_in(place, socket, threshold)
+        return None
+
+    async def _wait(self, answer: Awaitable[None], place: Place, socket: Socket, threshold: Threshold) -> None:
+        try:
+            await answer
         except Exception as error:
             self._keep_out(socket, error)
         else:
-            await self._let_in(socket, threshold)
-        finally:
-            self._arriving = None
+            self._let_in(place, socket, threshold)
 
     def _keep_out(self, socket: Socket, error: Exception) -> None:
+        self._arriving = None
         socket.close(endings.REFUSED)
         if isinstance(error, Refused):
             self._refuse(socket.namespace, error.message, error.data)
@@ -178,16 +223,17 @@ class Client:
             log.error("connect failed", exc_info=error)
             self._refuse(socket.namespace, "Internal error")
 
-    async def _let_in(self, socket: Socket, threshold: Threshold) -> None:
-        self._sockets[socket.namespace] = socket
+    def _let_in(self, place: Place, socket: Socket, threshold: Threshold) -> None:
+        self._arriving = None
+        self._sockets = (*self._sockets, socket)
         if socket.gone is not None:  # while it came in its client left, or the application changed its mind
-            self._refuse(socket.namespace, socket.gone)
-            await self._depart(socket, socket.gone)
+            self._refuse(place.name, socket.gone)
+            self._depart(socket, socket.gone)
             return
         session = self.session
-        session.engine.settle(session)
-        session.push(socketio.connected(socket.namespace, socket.id))
-        self._place(socket.namespace).rooms.everyone[socket] = None
+        session.engine.gate.leave(session)
+        session.push(socketio.connected(place.name, socket.id))
+        place.rooms.everyone[socket] = None
         socket.outlet = session
         for frame in threshold.queue:
             session.engine.outbox.one(session, frame)
@@ -195,12 +241,6 @@ class Client:
             session.end(endings.SLOW)
 
     def _refuse(self, namespace: str, message: str, data: object = None) -> None:
-        self._sockets.setdefault(namespace, None)
+        self._outside |= {namespace}
         self.session.engine.gate.rest(self.session)
         self.session.push(socketio.refused(namespace, message, data))
-
-    def _inside(self) -> bool:
-        return any(socket is not None and socket.gone is None for socket in self._sockets.values())
-
-    def _place(self, namespace: str) -> Place:
-        return self._server.places[namespace]

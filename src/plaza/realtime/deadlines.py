@@ -1,5 +1,6 @@
 """Timers without a timer each: things that fall due after one constant delay stand in order of time."""
 
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ class Deadlines(Generic[T]):
     def due(self, thing: T) -> float | None:
         """The second at which a thing falls due, None if it does not."""
         return self._due.get(thing)
+
+    def oldest(self) -> Iterator[tuple[T, float]]:
+        """Each thing with the second at which it was started, the first ones first."""
+        return ((thing, due - self.delay) for thing, due in self._due.items())
 
     def take(self, now: float) -> list[tuple[T, float]]:
         """Remove and return what is due, with the second it was due at."""

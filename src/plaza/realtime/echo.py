@@ -28,7 +28,7 @@ APART = 0.02
 class Echo:
     """A namespace that says what it hears."""
 
-    async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
+    def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
         """Let everybody in and tell them what they brought."""
         asyncio.get_running_loop().call_later(APART, socket.emit, "auth", auth or {})
 
@@ -38,7 +38,7 @@ class Echo:
             socket.emit("message-back", *args)
         return args if event == "message-with-ack" else None
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         """Nothing to clear away."""
 
 
@@ -79,6 +79,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     )
     engine.start()
     await uvicorn.Server(config).serve()
+    await engine.drain(0)
     engine.stop()
 
 

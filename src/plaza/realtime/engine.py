@@ -10,13 +10,13 @@ from typing import Protocol
 
 from plaza.realtime import endings
 from plaza.realtime.deadlines import Deadlines
+from plaza.realtime.engineio import Opening
 from plaza.realtime.farewells import Farewells
 from plaza.realtime.gate import Gate
+from plaza.realtime.heads import Heads
 from plaza.realtime.options import Options
 from plaza.realtime.outbox import Outbox
 from plaza.realtime.session import Link, Receiver, Session
-
-NO_HEADERS: Mapping[str, str] = {}  # one for all who sent none that is kept
 
 DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
 """The shortest and the longest time between two moments at which a draining server parts from some clients."""
@@ -37,18 +37,22 @@ class Engine:
         self.options = options
         self.clock = clock
         self.refusing = True
+        self.heads = Heads(options)
         self.greeting = b"GET " + options.path.rstrip("/").encode()
         """How the request for a session begins."""
+        self.opening = Opening((), options.ping_interval, options.ping_timeout, options.max_payload)
+        """Of a WebSocket's session."""
+        self.loop: asyncio.AbstractEventLoop
+        """That of `start`."""
         self.sessions: dict[str, Session] = {}
         self.outbox = Outbox(options.slice, options.queue_events)
-        self.gate = Gate(options.max_handshakes, options.per_address)
+        self.gate = Gate(options)
         self.partings: Deadlines[Parting] = Deadlines(options.close_timeout)
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
         self.farewells = Farewells(options.connect_timeout)
         self._opened = opened
         self._pings: Deadlines[Session] = Deadlines(options.ping_interval)
         self._pongs: Deadlines[Session] = Deadlines(options.ping_timeout)
-        self._outside: Deadlines[Session] = Deadlines(options.connect_timeout)
         self._tick = min(0.1, options.ping_interval / 50, options.ping_timeout / 50, options.connect_timeout / 50)
         self._timer: asyncio.TimerHandle | None = None
         self._swept = clock()
@@ -56,6 +60,7 @@ class Engine:
     def start(self) -> None:
         """Open for clients; needs the running loop."""
         self.refusing = False
+        self.loop = asyncio.get_running_loop()
         self._swept = self.clock()
         self._sweep()
 
@@ -85,25 +90,22 @@ class Engine:
 
     def open(self, link: Link, address: str, headers: Mapping[str, str]) -> Session:
         """A new session on a link; its open packet is the link's to write."""
-        kept = {name: headers[name] for name in self.options.headers if name in headers}
-        session = Session(self, link, address, kept or NO_HEADERS)
+        session = Session(self, link, address, headers)
         now = self.clock()
         self.sessions[session.id] = session
         self._pings.start(session, now)
-        self._outside.start(session, now)
         self.gate.arrive(session, now)
         session.receiver = self._opened(session)
         return session
 
     def settle(self, session: Session) -> None:
         """Its client is inside a namespace now."""
-        self._outside.stop(session)
         self.gate.leave(session)
 
     def unsettle(self, session: Session) -> None:
         """Its client is outside every namespace again, for `connect_timeout` at most."""
         if not session.ended:
-            self._outside.start(session, self.clock())
+            self.gate.come_back(session, self.clock())
 
     def find(self, sid: str) -> Session | None:
         """A living session; one whose answer to a ping is overdue is ended here, not a tick later."""
@@ -139,7 +141,6 @@ class Engine:
         now = self.clock()
         stalled = now - self._swept > self._tick + 1.0
         self._swept = now
-        self.gate.sweep(now)
         self.farewells.sweep(now)
         for session, due in self._pings.take(now):
             # A late sweep must not lengthen the client's time, nor take more than a quarter of it.
@@ -148,7 +149,7 @@ class Engine:
         if not stalled:  # a process that was stopped has answers to read first
             for session, _ in self._pongs.take(now):
                 self._overdue(session)
-        for session, _ in self._outside.take(now):
+        for session in self.gate.late(now):
             session.end(endings.CONNECT_TIMEOUT)
         for late, _ in (*self.partings.take(now), *self.upgrades.take(now)):
             late.abort()

@@ -1,6 +1,6 @@
 """Engine.IO 4 without I/O, text only: packets, long-polling payloads and the opening packet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -17,23 +17,27 @@ SEPARATOR = b"\x1e"
 _BARE = frozenset((CLOSE, PONG, UPGRADE))
 
 
-def open_packet(
-    sid: str, upgrades: Iterable[str], ping_interval: float, ping_timeout: float, max_payload: int
-) -> bytes:
-    """The packet that opens a session; intervals in seconds here, in milliseconds on the wire."""
-    return OPEN.encode() + msgspec.json.encode(
-        {
-            "sid": sid,
-            "upgrades": list(upgrades),
+class Opening:
+    """The packets that open sessions; intervals in seconds here, in milliseconds on the wire."""
+
+    def __init__(self, upgrades: Sequence[str], ping_interval: float, ping_timeout: float, max_payload: int) -> None:
+        same = {
+            "upgrades": upgrades,
             "pingInterval": round(ping_interval * 1000),
             "pingTimeout": round(ping_timeout * 1000),
             "maxPayload": max_payload,
         }
-    )
+        self._head = OPEN.encode() + b'{"sid":"'
+        self._tail = b'",' + msgspec.json.encode(same)[1:]
+
+    def packet(self, sid: str) -> bytes:
+        """That of a session id, which has no character that JSON escapes."""
+        return self._head + sid.encode() + self._tail
 
 
-def decode_packet(text: str) -> tuple[str, str]:
-    """A client's packet as (type, data); raises Violation for a type that a client does not send."""
+def decode_packet(payload: bytes) -> tuple[str, str]:
+    """A client's packet as (type, data); raises Violation for what is no text, or of a type that no client sends."""
+    text = text_of(payload)
     kind, data = text[:1], text[1:]
     if kind == MESSAGE or (kind in _BARE and not data) or (kind == PING and data == PROBE):
         return kind, data
@@ -46,7 +50,7 @@ def decode_payload(body: bytes) -> list[tuple[str, str]]:
     """The packets of one long-polling request; raises Violation."""
     if body.count(SEPARATOR) >= MOST_HEARD:
         raise Violation(POLICY, f"more than {MOST_HEARD} packets")
-    return [decode_packet(text_of(packet)) for packet in body.split(SEPARATOR)]
+    return [decode_packet(packet) for packet in body.split(SEPARATOR)]
 
 
 def encode_payload(packets: Iterable[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from plaza.realtime.deadlines import Deadlines
 
 if TYPE_CHECKING:
+    from plaza.realtime.options import Options
     from plaza.realtime.session import Session
 
 # A client sends its CONNECT one round trip after the handshake. One that does not is idle, not on its way in:
@@ -14,52 +15,73 @@ if TYPE_CHECKING:
 ROUND_TRIP = 1.0
 
 
-class Gate:
-    """Counts the sessions outside every namespace."""
+EXPECTED, ENTERING, RESTING, INSIDE = range(4)
+"""How far a session has come: its client has shaken hands and should ask a namespace to let it in, has asked, did not
+or was not let in (whether it asks again is its affair), was let in once or is gone."""
 
-    def __init__(self, most: int, per_address: int) -> None:
-        self._most = most
-        self._per_address = per_address
-        self._expected: Deadlines[Session] = Deadlines(ROUND_TRIP)
-        self._entering: set[Session] = set()
-        self._arrived: set[Session] = set()
+
+class Gate:
+    """Counts the sessions that were in no namespace yet, and gives all that are in none `connect_timeout` seconds."""
+
+    def __init__(self, options: Options) -> None:
+        self._most = options.max_handshakes
+        self._per_address = options.per_address
+        self._network = options.network or str
+        self._coming = 0
+        """Those expected and those entering."""
         self._outside: dict[str, int] = {}
+        self._patience: Deadlines[Session] = Deadlines(options.connect_timeout)
 
     def full(self) -> bool:
         """Whether as many are on their way in as may be."""
-        return len(self._expected) + len(self._entering) >= self._most
+        return self._coming >= self._most
 
     def crowded(self, address: str) -> bool:
         """Whether this address has as many outside as it may."""
-        return self._outside.get(address, 0) >= self._per_address
+        return self._outside.get(self._network(address), 0) >= self._per_address
 
     def arrive(self, session: Session, now: float) -> None:
-        """A session was opened."""
-        self._arrived.add(session)
-        self._expected.start(session, now)
-        self._outside[session.address] = self._outside.get(session.address, 0) + 1
+        """A session was opened; its stage is `EXPECTED`."""
+        network = self._network(session.address)
+        self._outside[network] = self._outside.get(network, 0) + 1
+        self._coming += 1
+        self._patience.start(session, now)
 
     def enter(self, session: Session) -> None:
         """Its client asks a namespace to let it in."""
-        if session in self._arrived:
-            self._expected.stop(session)
-            self._entering.add(session)
+        if session.stage == RESTING:
+            self._coming += 1
+        if session.stage != INSIDE:
+            session.stage = ENTERING
 
     def rest(self, session: Session) -> None:
-        """It was not let in: whether it asks again is its affair."""
-        self._entering.discard(session)
+        """It was not let in."""
+        if session.stage < RESTING:
+            session.stage = RESTING
+            self._coming -= 1
 
     def leave(self, session: Session) -> None:
         """It is in, or gone."""
-        if session not in self._arrived:
+        self._patience.stop(session)
+        if session.stage == INSIDE:
             return
-        self._arrived.discard(session)
-        self._expected.stop(session)
-        self._entering.discard(session)
-        self._outside[session.address] -= 1
-        if not self._outside[session.address]:
-            del self._outside[session.address]
+        if session.stage != RESTING:
+            self._coming -= 1
+        session.stage = INSIDE
+        network = self._network(session.address)
+        self._outside[network] -= 1
+        if not self._outside[network]:
+            del self._outside[network]
 
-    def sweep(self, now: float) -> None:
-        """Do not expect those any longer that stayed silent."""
-        self._expected.take(now)
+    def come_back(self, session: Session, now: float) -> None:
+        """It has left its last namespace."""
+        self._patience.start(session, now)
+
+    def late(self, now: float) -> list[Session]:
+        """Those that stayed outside too long; those that stayed silent for a round trip are not expected any more."""
+        for session, since in self._patience.oldest():
+            if since + ROUND_TRIP > now:
+                break
+            if session.stage == EXPECTED:
+                self.rest(session)
+        return [session for session, _ in self._patience.take(now)]

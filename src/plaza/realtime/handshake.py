@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,19 +12,12 @@ import msgspec
 
 if TYPE_CHECKING:
     from plaza.realtime.engine import Engine
+    from plaza.realtime.options import Options
 
 MOST_PARAMETERS = 16
+NONE: Mapping[str, str] = {}  # one for all who sent nothing that is kept
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-class Request(NamedTuple):
-    """A client's HTTP request: the path without the query, header names in lower case, the peer's address."""
-
-    method: str
-    path: str
-    query: bytes
-    headers: Mapping[str, str]
-    peer: str
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==", re.ASCII)
 
 
 class Answer(NamedTuple):
@@ -51,7 +44,37 @@ TOO_LARGE = Answer(413, 3, "Payload too large")
 NOT_FOUND = Answer(404, 3, "Not found")
 
 
-def query_of(raw: bytes) -> dict[str, str] | None:
+class Request(NamedTuple):
+    """What a request asks for: why it cannot be served at all, if so, its query, its headers (names in lower case).
+
+    `kept` are those of `Options.headers`.
+    """
+
+    refusal: Answer | None
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    kept: Mapping[str, str]
+
+
+def request(options: Options, transport: str, path: str, query: bytes, headers: Mapping[str, str]) -> Request:
+    """A request of one transport, and whether it can be served at all."""
+    parameters = _parameters(query)
+    if path.rstrip("/") != options.path.rstrip("/"):
+        return Request(NOT_FOUND, NONE, headers, NONE)
+    if parameters is None or "j" in parameters:  # JSONP was for browsers that nobody has any more
+        return Request(BAD_REQUEST, NONE, headers, NONE)
+    refusal = None
+    if parameters.get("transport") != transport:
+        refusal = UNKNOWN_TRANSPORT
+    elif parameters.get("EIO") != "4":
+        refusal = BAD_VERSION
+    elif not origin_allowed(options, headers):
+        refusal = FORBIDDEN
+    kept = {name: headers[name] for name in options.headers if name in headers}
+    return Request(refusal, parameters, headers, kept or NONE)
+
+
+def _parameters(raw: bytes) -> Mapping[str, str] | None:
     """The query's parameters, the last of each name, as they stand: ours are never escaped; None for what is none."""
     parts = raw.decode("latin-1").split("&", MOST_PARAMETERS)
     if len(parts) > MOST_PARAMETERS or not raw.isascii():
@@ -59,33 +82,8 @@ def query_of(raw: bytes) -> dict[str, str] | None:
     return {name: value for name, _, value in (part.partition("=") for part in parts)}
 
 
-def ours(engine: Engine, path: str) -> bool:
-    """Whether a path is the server's, with or without its last slash."""
-    return path.rstrip("/") == engine.options.path.rstrip("/")
-
-
-def address_of(engine: Engine, request: Request) -> str:
-    """The client's address: the peer's, or what the application reads from a proxy it trusts."""
-    read = engine.options.address
-    return request.peer if read is None else read(request.peer, request.headers)
-
-
-def misfit(engine: Engine, query: Mapping[str, str], headers: Mapping[str, str], transport: str) -> Answer | None:
-    """Why a request cannot be served at all, None if it can."""
-    if query.get("transport") != transport:
-        return UNKNOWN_TRANSPORT
-    if query.get("EIO") != "4":
-        return BAD_VERSION
-    if "j" in query:  # JSONP was for browsers that nobody has any more
-        return BAD_REQUEST
-    if not origin_allowed(engine, headers):
-        return FORBIDDEN
-    return None
-
-
-def origin_allowed(engine: Engine, headers: Mapping[str, str]) -> bool:
+def origin_allowed(options: Options, headers: Mapping[str, str]) -> bool:
     """Whether a client may come from where it says it comes from."""
-    options = engine.options
     if options.origins is None:
         return True
     origin = headers.get("origin")
@@ -93,6 +91,11 @@ def origin_allowed(engine: Engine, headers: Mapping[str, str]) -> bool:
         return origin in options.origins
     # A browser writes no Origin into a GET to the page's own server; it does write this, and no page can forge it.
     return options.originless or headers.get("sec-fetch-site") == "same-origin"
+
+
+def address_of(options: Options, peer: str, headers: Mapping[str, str]) -> str:
+    """The client's address: the peer's, or what the application reads from a proxy it trusts."""
+    return peer if options.address is None else options.address(peer, headers)
 
 
 def no_room(engine: Engine, address: str) -> Answer | None:
@@ -106,26 +109,8 @@ def no_room(engine: Engine, address: str) -> Answer | None:
     return None if wait is None else Answer(429, 3, "Too many connections", wait)
 
 
-def parse_head(head: bytes, peer: str) -> Request | None:
-    """A request's head as the HTTP parser before us wrote it anew; None for anything else."""
-    try:
-        line, *fields = head.decode("latin-1").split("\r\n\r\n", 1)[0].split("\r\n")
-        method, target, _ = line.split(" ")
-        pairs = [field.split(":", 1) for field in fields]
-        headers = {name.strip().lower(): value.strip() for name, value in pairs}
-    except ValueError:
+def accept_key(key: bytes) -> bytes | None:
+    """The answer to a client's WebSocket key; None for what is none."""
+    if _KEY.fullmatch(key) is None:
         return None
-    path, _, query = target.partition("?")
-    return Request(method, path, query.encode("latin-1"), headers, peer)
-
-
-def accept_key(headers: Mapping[str, str]) -> bytes | None:
-    """The answer to a client's WebSocket key; None for a request that is no WebSocket handshake."""
-    key = headers.get("sec-websocket-key", "").encode("latin-1")
-    try:
-        fits = len(base64.b64decode(key, validate=True)) == 16
-    except binascii.Error:
-        return None
-    if not fits or headers.get("sec-websocket-version") != "13":
-        return None
-    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    return binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)

@@ -21,7 +21,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: int = 1_048_576
     """What one client may leave unread before it is closed as `slow_consumer`; half of it for volatile events."""
     kernel_bytes: int = 131_072
-    """The kernel's send buffer of a WebSocket (0: the system's); left to grow it hides a slow client in megabytes."""
+    """The kernel's send buffer of a connection (0: the system's); left to grow it hides a slow client in megabytes."""
     inbound_events: int = 64
     """What one client may have waiting for its handlers before it is no longer read from."""
     origins: tuple[str, ...] | None = None
@@ -40,5 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Names, in lower case, of the handshake's headers that sockets show; the others are not kept."""
     address: Callable[[str, Mapping[str, str]], str] | None = None
     """The client's address from the peer's and the headers; for those who trust a proxy. None: the peer's."""
+    network: Callable[[str], str] | None = None
+    """What `per_address` counts of an address, for those to whom a network is one client. None: the address."""
     admit: Callable[[str], int | None] | None = None
     """Asked with the address before a handshake: None lets in, a number of seconds answers 429."""

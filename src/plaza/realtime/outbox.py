@@ -43,9 +43,11 @@ class Outbox:
 
     def one(self, outlet: Outlet, frame: bytes, volatile: bool = False) -> None:
         """Queue a frame for one outlet."""
-        if self._held(outlet, (frame,), volatile):
+        queue = outlet.queue
+        room = self._most // 2 if volatile else self._most
+        if (outlet.blocked or len(queue) >= room) and self._held(outlet, (frame,), volatile):
             return
-        outlet.queue.append(frame)
+        queue.append(frame)
         if not outlet.urgent:
             outlet.urgent = True
             self._direct.append(outlet)

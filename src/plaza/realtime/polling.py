@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from plaza.realtime import endings, engineio, handshake
 from plaza.realtime.errors import Violation
-from plaza.realtime.handshake import Answer, Request
+from plaza.realtime.handshake import Answer
+from plaza.realtime.heads import Head
 from plaza.realtime.polls import Polls
 from plaza.realtime.rfc6455 import TOO_BIG
 
@@ -25,58 +26,59 @@ class Polling:
     """GET opens a session or waits for packets, POST brings some, OPTIONS asks for a browser's permission."""
 
     def __init__(self, engine: Engine) -> None:
+        options = engine.options
         self.engine = engine
+        self._opening = engineio.Opening(
+            ("websocket",), options.ping_interval, options.ping_timeout, options.max_payload
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
-        request = _request(scope)
-        if request.method == "OPTIONS":
-            await _reply(self._cors(request), send, 204, b"")
+        head = Head()
+        for name, value in scope["headers"]:
+            head.on_header(name, value)
+        cors = self._cors(scope["method"], head.headers)
+        if scope["method"] == "OPTIONS":
+            await _reply(cors, send, 204, b"")
             return
-        answer = await self._served(request, receive)
-        cors = self._cors(request)
+        answer = await self._served(scope, head.headers, receive)
         if isinstance(answer, bytes):
             await _reply(cors, send, 200, answer)
         elif answer is not None:
             await _reply(cors, send, answer.status, answer.body, answer.retry_after)
 
-    async def _served(self, request: Request, receive: Receive) -> bytes | Answer | None:
+    async def _served(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> bytes | Answer | None:
         """The body of a 200, a refusal, or None where nobody waits for an answer."""
-        query = handshake.query_of(request.query)
-        if not handshake.ours(self.engine, request.path):
-            return handshake.NOT_FOUND
-        if query is None:
-            return handshake.BAD_REQUEST
-        answer = handshake.misfit(self.engine, query, request.headers, "polling")
-        if answer is not None:
-            return answer
-        if "sid" not in query:
-            return self._open(request) if request.method == "GET" else handshake.BAD_METHOD
-        return await self._go_on(query["sid"], request, receive)
+        options, method = self.engine.options, scope["method"]
+        request = handshake.request(options, "polling", scope["path"], scope["query_string"], headers)
+        if request.refusal is not None:
+            return request.refusal
+        if "sid" in request.query:
+            return await self._go_on(request.query["sid"], method, receive)
+        if method != "GET":
+            return handshake.BAD_METHOD
+        peer = scope.get("client")
+        return self._open(handshake.address_of(options, peer[0] if peer else "", headers), request.kept)
 
-    def _open(self, request: Request) -> bytes | Answer:
-        engine, options = self.engine, self.engine.options
-        address = handshake.address_of(engine, request)
-        answer = handshake.no_room(engine, address)
+    def _open(self, address: str, kept: Mapping[str, str]) -> bytes | Answer:
+        answer = handshake.no_room(self.engine, address)
         if answer is not None:
             return answer
-        polls = Polls(engine)
-        polls.session = session = engine.open(polls, address, request.headers)
+        polls = Polls(self.engine)
+        polls.session = session = self.engine.open(polls, address, kept)
         session.blocked = True
-        return engineio.open_packet(
-            session.id, ("websocket",), options.ping_interval, options.ping_timeout, options.max_payload
-        )
+        return self._opening.packet(session.id)
 
-    async def _go_on(self, sid: str, request: Request, receive: Receive) -> bytes | Answer | None:
+    async def _go_on(self, sid: str, method: str, receive: Receive) -> bytes | Answer | None:
         session = self.engine.find(sid)
         if session is None:
-            last = self.engine.farewells.take(sid) if request.method == "GET" else None
+            last = self.engine.farewells.take(sid) if method == "GET" else None
             return last or handshake.UNKNOWN_SID
         if not isinstance(session.link, Polls):
             return handshake.BAD_REQUEST
-        if request.method == "GET":
+        if method == "GET":
             return await self._poll(session, session.link, receive)
-        if request.method == "POST":
+        if method == "POST":
             return await self._post(session, session.link, receive)
         return handshake.BAD_REQUEST
 
@@ -120,10 +122,10 @@ class Polling:
             polls.posting = False
         return b"ok"
 
-    def _cors(self, request: Request) -> list[tuple[bytes, bytes]]:
+    def _cors(self, method: str, asked: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
         """What a browser needs to show the answer to a page of another origin."""
-        origin = request.headers.get("origin")
-        if origin is None or not handshake.origin_allowed(self.engine, request.headers):
+        origin = asked.get("origin")
+        if origin is None or not handshake.origin_allowed(self.engine.options, asked):
             return []
         headers = [(b"access-control-allow-origin", b"*")]
         if self.engine.options.origins is not None:
@@ -133,19 +135,13 @@ class Polling:
                 (b"access-control-allow-credentials", b"true"),
                 (b"vary", b"Origin"),
             ]
-        if request.method == "OPTIONS":
+        if method == "OPTIONS":
             headers += [
                 (b"access-control-allow-methods", b"GET, POST"),
                 (b"access-control-allow-headers", b"content-type, authorization"),
                 (b"access-control-max-age", b"600"),
             ]
         return headers
-
-
-def _request(scope: Scope) -> Request:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    client = scope.get("client")
-    return Request(scope["method"], scope["path"], scope["query_string"], headers, client[0] if client else "")
 
 
 async def _disconnected(receive: Receive) -> None:

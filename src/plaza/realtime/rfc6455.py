@@ -16,8 +16,23 @@ POLICY = 1008
 TOO_BIG = 1009
 TRY_AGAIN = 1013
 
+_WHOLE_TEXT = bytes((0x80 | TEXT,))
 MOST_FRAGMENTS = 1024  # empty fragments never reach the size limit, and each one costs a list entry
 LONGEST_REASON = 123  # a control frame carries 125 bytes, two of them are the code
+
+
+def whole(data: bytes, limit: int) -> bytes | None:
+    """The payload where the bytes are one text frame and nothing else, as most are; None where a `Reader` must look."""
+    if data[:1] != _WHOLE_TEXT or len(data) < 6:
+        return None
+    size, start = data[1] - 0x80, 6
+    if size == 126:
+        size, start = int.from_bytes(data[2:4], "big"), 8
+    elif size == 127:
+        return None
+    if len(data) != start + size or not 0 <= size <= limit:
+        return None
+    return _unmasked(data[start - 4 : start], data[start:])
 
 
 class Head(NamedTuple):
@@ -40,6 +55,11 @@ class Reader:
         self._at = 0
         self._parts: list[bytes] | None = None
         self._size = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a new message, and nothing of one has come."""
+        return self._parts is None and self._at == len(self._data)
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; what was not asked for yet stays."""

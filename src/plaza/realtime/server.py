@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import secrets
+import socket
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
@@ -40,12 +43,19 @@ class Server:
         self.polling = Polling(self.engine)
         """The ASGI application for every request under `Options.path`."""
         self.places = {name: Place(name, handler, Rooms()) for name, handler in namespaces.items()}
+        self._name = secrets.token_urlsafe(9)
+        self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def refusing(self) -> bool:
         """Whether new handshakes are answered 503: before `start` and while draining."""
         return self.engine.refusing
+
+    def prepare(self, listener: socket.socket) -> None:
+        """Give all connections of a listening socket the send buffer that shows a slow client in time."""
+        if self.engine.options.kernel_bytes:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.engine.options.kernel_bytes)
 
     async def start(self) -> None:
         """Let clients in."""
@@ -98,9 +108,13 @@ class Server:
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """A client's work, waited for when the server closes."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = self.engine.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def new_id(self) -> str:
+        """A socket's id, unique among all processes and no secret."""
+        return f"{self._name}{next(self._numbers):x}"
 
     def _opened(self, session: Session) -> Client:
         return Client(self, session)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from plaza.realtime import endings, engineio
 from plaza.realtime.errors import Violation
+from plaza.realtime.gate import EXPECTED
 from plaza.realtime.rfc6455 import PROTOCOL_ERROR, text_frame
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Session:
         "paused",
         "queue",
         "receiver",
+        "stage",
         "upgrading",
         "urgent",
     )
@@ -81,7 +83,7 @@ class Session:
     receiver: Receiver | None
 
     def __init__(self, engine: Engine, link: Link, address: str, headers: Mapping[str, str]) -> None:
-        self.id = secrets.token_urlsafe(15)
+        self.id = os.urandom(15).hex()
         self.engine = engine
         self.link = link
         self.address = address
@@ -92,6 +94,7 @@ class Session:
         self.paused = False
         self.ended = False
         self.upgrading = False
+        self.stage = EXPECTED
         self.control_frames = 0
         self._drained: asyncio.Future[None] | None = None
         self._held: int | None = None

@@ -86,8 +86,8 @@ def encode(kind: int, namespace: str, body: bytes = b"", id_: int | None = None)
 
 
 def connected(namespace: str, sid: str) -> bytes:
-    """The answer to a CONNECT that was let in."""
-    return encode(CONNECT, namespace, msgspec.json.encode({"sid": sid}))
+    """The answer to a CONNECT that was let in; a session id has no character that JSON escapes."""
+    return encode(CONNECT, namespace, b'{"sid":"%b"}' % sid.encode())
 
 
 def refused(namespace: str, message: str, data: object = None) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 class Namespace(Protocol):
     """What the application does in one namespace; the calls of one client never overlap."""
 
-    async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
-        """A client asks to come in; the socket may enter rooms and emit, raising Refused or NotNow keeps it out."""
+    def connect(self, socket: Socket, auth: dict[str, Any] | None) -> Awaitable[None] | None:
+        """A client asks to come in; the socket may enter rooms and emit, raising Refused or NotNow keeps it out.
+
+        What is returned is waited for (an `async def` will do); None, where nothing is, costs no task.
+        """
         ...
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> Sequence[object] | None:
         """An event of the client; what is returned are the acknowledgement's arguments if it asked for one."""
         ...
 
-    async def disconnected(self, socket: Socket, reason: str) -> None:
+    def disconnected(self, socket: Socket, reason: str) -> None:
         """The socket is gone, see `endings`; called once for each that `connect` let in."""
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,23 +18,25 @@ if TYPE_CHECKING:
 # The official clients never send WebSocket pings, other libraries one in twenty seconds.
 MOST_CONTROL_FRAMES = 64  # between two pings of ours
 
+# After these nothing more is read, not even the close frame that a well-behaved client would answer with.
+OFFENCES = frozenset(
+    (rfc6455.PROTOCOL_ERROR, rfc6455.UNSUPPORTED, rfc6455.INVALID_TEXT, rfc6455.POLICY, rfc6455.TOO_BIG)
+)
 PROBED = text_frame((engineio.PONG + engineio.PROBE).encode())
 
 
 class WebSocket(asyncio.Protocol):
     """One connection: handshake, then the link of a session, or a probe that may become it."""
 
-    __slots__ = ("_closing", "_connections", "_deaf", "_flying", "_reader", "_transport", "engine", "session")
+    __slots__ = ("_closing", "_deaf", "_flying", "_reader", "_transport", "engine", "session")
 
     _transport: asyncio.Transport
 
-    def __init__(
-        self, engine: Engine, config: Any, server_state: Any, app_state: Any = None, _loop: object = None
-    ) -> None:
+    def __init__(self, engine: Engine, **_of_uvicorn: Any) -> None:
         self.engine = engine
         self.session: Session | None = None
-        self._connections: set[Any] = server_state.connections
         self._reader: Reader | None = None
+        """Only while a part of a message has come: most wait most of the time."""
         self._flying = 0
         self._closing = False
         self._deaf = False
@@ -44,17 +45,12 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection; it is told as soon as the kernel takes no more bytes."""
-        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
-        self._connections.add(self)
-        transport.set_write_buffer_limits(high=0)
-        raw: socket.socket | None = transport.get_extra_info("socket")
-        if raw is not None and self.engine.options.kernel_bytes:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.engine.options.kernel_bytes)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        self._transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._closing = True
-        self._connections.discard(self)
         self.engine.partings.stop(self)
         self.engine.upgrades.stop(self)
         session, self.session = self.session, None
@@ -66,12 +62,15 @@ class WebSocket(asyncio.Protocol):
             session.upgrading = False
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the upgrade request, then of frames."""
-        if self._reader is None:
-            self._greet(data)
+        """Bytes of frames; uvicorn brings the request here first, where it was not the door that read it."""
+        if self.session is None:
+            asked = self.engine.heads.read(data)
+            if asked is not None:
+                self.greet(*asked)
+            elif not self._closing:
+                self._answer(handshake.BAD_REQUEST)
         elif not self._deaf:
-            self._reader.feed(data)
-            self._read(self._reader)
+            self._hear(self.session, data)
 
     def pause_writing(self) -> None:
         """The kernel takes no more bytes."""
@@ -87,12 +86,6 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client will say nothing more: the connection closes."""
-
-    def shutdown(self) -> None:
-        """uvicorn stops; by then the application should have closed the server with some time to spread it over."""
-        if self.session is not None:
-            self.session.end(endings.GOING)
-        self._part(rfc6455.GOING_AWAY, endings.GOING)
 
     # What a session calls.
 
@@ -114,8 +107,8 @@ class WebSocket(asyncio.Protocol):
 
     def resume(self) -> None:
         """Read again, first what had come already."""
-        if self._reader is not None:
-            self._read(self._reader)
+        if self._reader is not None and self.session is not None:
+            self._hear(self.session, b"")
         if not self._transport.is_closing() and not self._paused():
             self._transport.resume_reading()
 
@@ -126,6 +119,7 @@ class WebSocket(asyncio.Protocol):
         """Write the last frames and a close frame, then wait `close_timeout` for the client's."""
         if frames and not self._closing:
             self.send(frames)
+        self._deaf = self._deaf or code in OFFENCES
         self._part(code, reason)
 
     def abort(self) -> None:
@@ -134,37 +128,31 @@ class WebSocket(asyncio.Protocol):
 
     # The handshake.
 
-    def _greet(self, head: bytes) -> None:
-        peer = self._transport.get_extra_info("peername")
-        request = handshake.parse_head(head, str(peer[0]) if isinstance(peer, tuple) else "")
-        if request is None:
+    def greet(self, request: Request, key: bytes) -> None:
+        """Answer the request for a WebSocket."""
+        accept = handshake.accept_key(key)
+        if request.refusal is not None:
+            self._answer(request.refusal)
+        elif accept is None:
             self._answer(handshake.BAD_REQUEST)
-            return
-        query = handshake.query_of(request.query)
-        key = handshake.accept_key(request.headers)
-        if not handshake.ours(self.engine, request.path):
-            self._answer(handshake.NOT_FOUND)
-        elif query is None or key is None or request.method != "GET":
-            self._answer(handshake.BAD_REQUEST)
-        elif (answer := handshake.misfit(self.engine, query, request.headers, "websocket")) is not None:
-            self._answer(answer)
-        elif "sid" in query:
-            self._probe(query["sid"], key)
+        elif "sid" in request.query:
+            self._probe(request.query["sid"], accept)
         else:
-            self._open(request, key)
+            self._open(request, accept)
 
-    def _open(self, request: Request, key: bytes) -> None:
-        address = handshake.address_of(self.engine, request)
+    def _open(self, request: Request, accept: bytes) -> None:
+        peer = self._transport.get_extra_info("peername")
+        address = handshake.address_of(
+            self.engine.options, str(peer[0]) if isinstance(peer, tuple) else "", request.headers
+        )
         answer = handshake.no_room(self.engine, address)
         if answer is not None:
             self._answer(answer)
             return
-        options = self.engine.options
-        self.session = session = self.engine.open(self, address, request.headers)
-        first = engineio.open_packet(session.id, (), options.ping_interval, options.ping_timeout, options.max_payload)
-        self._accept(key, text_frame(first))
+        self.session = session = self.engine.open(self, address, request.kept)
+        self._accept(accept, text_frame(self.engine.opening.packet(session.id)))
 
-    def _probe(self, sid: str, key: bytes) -> None:
+    def _probe(self, sid: str, accept: bytes) -> None:
         session = self.engine.find(sid)
         if session is None:
             self._answer(handshake.UNKNOWN_SID)
@@ -174,13 +162,12 @@ class WebSocket(asyncio.Protocol):
             session.upgrading = True
             self.session = session
             self.engine.upgrades.start(self, self.engine.clock())
-            self._accept(key)
+            self._accept(accept)
 
-    def _accept(self, key: bytes, first: bytes = b"") -> None:
-        self._reader = Reader(self.engine.options.max_payload)
+    def _accept(self, accept: bytes, first: bytes = b"") -> None:
         self._transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + key + b"\r\n\r\n" + first
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + first
         )
 
     def _answer(self, answer: Answer) -> None:
@@ -195,12 +182,27 @@ class WebSocket(asyncio.Protocol):
 
     # Frames.
 
-    def _read(self, reader: Reader) -> None:
+    def _hear(self, session: Session, data: bytes) -> None:
         try:
-            while not self._paused() and (message := reader.next()) is not None:
-                self._take(*message)
+            payload = None
+            if self._reader is None and not self._closing and not session.paused:
+                payload = rfc6455.whole(data, self.engine.options.max_payload)
+            if payload is None:
+                self._read(data)
+            else:
+                self._text(session, payload)
         except Violation as violation:
             self._violated(violation)
+
+    def _read(self, data: bytes) -> None:
+        if self._reader is None:
+            self._reader = Reader(self.engine.options.max_payload)
+        reader = self._reader
+        reader.feed(data)
+        while not self._deaf and not self._paused() and (message := reader.next()) is not None:
+            self._take(*message)
+        if reader.idle:
+            self._reader = None
 
     def _paused(self) -> bool:
         return self.session is not None and self.session.paused and not self._closing
@@ -208,17 +210,19 @@ class WebSocket(asyncio.Protocol):
     def _take(self, opcode: int, payload: bytes) -> None:
         if opcode == rfc6455.CLOSE:
             self._closed_by_client(rfc6455.close_code(payload))
-        elif self._closing:
+        elif self._closing or self.session is None:
             return
         elif opcode == rfc6455.TEXT:
-            kind, data = engineio.decode_packet(rfc6455.text_of(payload))
-            assert self.session is not None
-            if self.session.link is self:
-                self.session.received(kind, data)
-            else:
-                self._upgrade(self.session, kind)
-        elif self.session is not None:
+            self._text(self.session, payload)
+        else:
             self._control(self.session, opcode, payload)
+
+    def _text(self, session: Session, payload: bytes) -> None:
+        kind, data = engineio.decode_packet(payload)
+        if session.link is self:
+            session.received(kind, data)
+        else:
+            self._upgrade(session, kind)
 
     def _control(self, session: Session, opcode: int, payload: bytes) -> None:
         session.control_frames += 1
