@@ -63,14 +63,15 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of frames; uvicorn brings the request here first, where it was not the door that read it."""
-        if self.session is None:
+        if self.session is not None:
+            if not self._deaf:
+                self._hear(self.session, data)
+        elif not self._closing:
             asked = self.engine.heads.read(data)
-            if asked is not None:
-                self.greet(*asked)
-            elif not self._closing:
+            if asked is None:
                 self._answer(handshake.BAD_REQUEST)
-        elif not self._deaf:
-            self._hear(self.session, data)
+            else:
+                self.greet(*asked)
 
     def pause_writing(self) -> None:
         """The kernel takes no more bytes."""
