@@ -1,4 +1,4 @@
-"""The WebSocket transport: an asyncio protocol that uvicorn hands a connection to after the upgrade request."""
+"""The WebSocket transport: an asyncio protocol that the door, or uvicorn, hands a connection to."""
 
 from __future__ import annotations
 
