@@ -47,7 +47,7 @@ class EngineEcho:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        session.engine.settle(session)
+        session.engine.gate.leave(session)
 
     def message(self, text: str) -> None:
         """Say it back."""

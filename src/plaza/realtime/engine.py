@@ -98,10 +98,6 @@ class Engine:
         session.receiver = self._opened(session)
         return session
 
-    def settle(self, session: Session) -> None:
-        """Its client is inside a namespace now."""
-        self.gate.leave(session)
-
     def unsettle(self, session: Session) -> None:
         """Its client is outside every namespace again, for `connect_timeout` at most."""
         if not session.ended:
@@ -134,7 +130,7 @@ class Engine:
         del self.sessions[session.id]
         self._pings.stop(session)
         self._pongs.stop(session)
-        self.settle(session)
+        self.gate.leave(session)
 
     def _sweep(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._tick, self._sweep)
