@@ -152,8 +152,7 @@ async def serve(port: int) -> None:
         backlog=BACKLOG,
     )
     listener = config.bind_socket()
-    chat.server.prepare(listener)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await uvicorn.Server(config).serve(sockets=chat.server.listeners(listener))
     if hearing is not None:
         hearing.cancel()
 

@@ -67,8 +67,8 @@ class Running:
 
         self.plaza.store.spoken = spoken
         await self.plaza.start()
-        server = build(self.plaza, self._listener, 1)
-        serving = asyncio.create_task(server.serve(sockets=[self._listener]))
+        server = build(self.plaza, 1)
+        serving = asyncio.create_task(server.serve(sockets=self.plaza.sockets.listeners(self._listener)))
         while not server.started and not serving.done():
             await asyncio.sleep(0.005)
         self._ready.set()

@@ -53,8 +53,8 @@ async def serve(
     plaza = Plaza(settings, database_url)
     await plaza.start()
     spare_collecting()
-    server = build(plaza, listener, GRACE_SECONDS)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    server = build(plaza, GRACE_SECONDS)
+    serving = asyncio.create_task(server.serve(sockets=plaza.sockets.listeners(listener)))
     while not server.started and not serving.done():  # noqa: ASYNC110 — uvicorn has no event for it
         await asyncio.sleep(0.005)
     ready()
@@ -66,9 +66,8 @@ async def serve(
     await plaza.stop()
 
 
-def build(plaza: Plaza, listener: socket.socket, grace: int) -> uvicorn.Server:
-    """The HTTP server of a process on this socket, which gives requests under way so many seconds when it stops."""
-    plaza.sockets.prepare(listener)
+def build(plaza: Plaza, grace: int) -> uvicorn.Server:
+    """The HTTP server of a process, which gives requests under way so many seconds when it stops."""
     return _Server(
         uvicorn.Config(
             plaza,

@@ -40,9 +40,8 @@ class Garden:
             self._server.polling, port=0, ws=self._server.websocket_protocol, lifespan="off", log_config=None
         )
         listener = config.bind_socket()
-        self._server.prepare(listener)
         http = uvicorn.Server(config)
-        self._serving = asyncio.create_task(http.serve(sockets=[listener]))
+        self._serving = asyncio.create_task(http.serve(sockets=self._server.listeners(listener)))
         while not http.started:
             await asyncio.sleep(0.005)
         await self._server.start()

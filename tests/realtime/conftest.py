@@ -37,9 +37,10 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 class Live:
     """A running server and its port."""
 
-    def __init__(self, server: Server, port: int, state: ServerState) -> None:
+    def __init__(self, server: Server, port: int, config: uvicorn.Config, state: ServerState) -> None:
         self.server = server
         self.port = port
+        self.config = config
         self.state = state
         self.url = f"http://127.0.0.1:{port}"
 
@@ -57,17 +58,22 @@ async def _serve(
     config.load()
     state = ServerState()
     protocol: Any = config.http_protocol_class
-    listening = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
-    server.prepare(listening.sockets[0])
+    listener = sockets.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listening = [
+        await asyncio.get_running_loop().create_server(
+            lambda: protocol(config=config, server_state=state, app_state={}), sock=one
+        )
+        for one in server.listeners(listener)
+    ]
     await server.start()
     try:
         async with asyncio.timeout(20):
-            yield Live(server, listening.sockets[0].getsockname()[1], state)
+            yield Live(server, port, config, state)
     finally:
         await server.close()
-        listening.close()
+        for one in listening:
+            one.close()
         for connection in list(state.connections):
             connection.shutdown()
         while state.tasks or state.connections:

@@ -127,6 +127,7 @@ async def test_a_large_room_is_written_in_slices_and_a_direct_message_does_not_w
     log: list[str] = []
     room = [Outlet(str(n), log) for n in range(6)]
     outbox = Outbox(2, 100)
+    outbox.loop = asyncio.get_running_loop()
     outbox.many(room, [b"a"])
     outbox.many(room, [b"b"])
     outbox.one(room[5], b"c")

@@ -7,7 +7,6 @@ on every other process.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +47,7 @@ class Unverified(Forbidden):
 class Remembered:
     """A verified token."""
 
+    token: str
     org: int
     principal: Principal
     expires: int
@@ -64,7 +64,8 @@ class Authenticator:
         self._clock = clock
         self._passed = passed
         """Seconds, of a clock that nobody sets."""
-        self._tokens: dict[bytes, Remembered] = {}
+        self._tokens: dict[str, Remembered] = {}
+        """Only what a key has signed is in it: nobody can fill it with what they made up."""
         self._forgotten = 0
         self._organisations: dict[str, tuple[float, Organisation]] = {}
 
@@ -117,19 +118,21 @@ class Authenticator:
         # As it is now: whoever asks may have come in long ago, and what was taken back since is gone from it.
         principal, expires = await self._admit(await self.organisation(org.slug), token)
         if before != self._forgotten:  # somebody was forgotten meanwhile, perhaps this one: asked again next time
-            return Remembered(org.id, principal, expires)
+            return Remembered(token, org.id, principal, expires)
         return self.remember(org, token, principal, expires)
 
     def remember(self, org: Organisation, token: str, principal: Principal, expires: int) -> Remembered:
         """Keeps whose token it is until it expires (Unix seconds), or is taken back."""
-        known = self._tokens[_digest(org, token)] = Remembered(org.id, principal, expires)
+        known = self._tokens[token] = Remembered(token, org.id, principal, expires)
         _shed(self._tokens, MOST_TOKENS)
         return known
 
     def known_token(self, org: Organisation, token: str) -> Remembered | None:
         """A token that is remembered and holds at this moment, without asking anybody."""
-        known = self._tokens.get(_digest(org, token))
-        return known if known is not None and known.expires > self._clock().timestamp() else None
+        known = self._tokens.get(token)
+        if known is None or known.org != org.id or known.expires <= self._clock().timestamp():
+            return None
+        return known
 
     def known(self) -> Iterator[tuple[int, Principal]]:
         """(organisation, whose it is) of every remembered token."""
@@ -143,11 +146,6 @@ class Authenticator:
             del self._tokens[token]
         for slug in [slug for slug, (_, known) in self._organisations.items() if known.id == word.org]:
             del self._organisations[slug]
-
-
-def _digest(org: Organisation, token: str) -> bytes:
-    """What a token is remembered by; the organisation is part of it."""
-    return hashlib.blake2b(token.encode(), digest_size=16, person=org.id.to_bytes(8, "big")).digest()
 
 
 def _shed(memory: dict[Any, Any], most: int) -> None:

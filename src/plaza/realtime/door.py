@@ -35,9 +35,17 @@ class Door(asyncio.Protocol):
         self._given["server_state"].connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
+        """It speaks."""
+        self._engine.inbox.put(self, data)
+
+    def hear(self, data: bytes) -> None:
         """The first bytes say who takes it over; the HTTP parser hands an upgrade on to `WebSocket` as well."""
-        self._given["server_state"].connections.discard(self)
         transport = self._transport
+        successor = transport.get_protocol()
+        if successor is not self:  # more bytes than one reading takes
+            cast("asyncio.Protocol", successor).data_received(data)
+            return
+        self._given["server_state"].connections.discard(self)
         asked = self._engine.heads.read(data) if data.startswith(self._engine.greeting) else None
         if asked is None:
             http = HttpToolsProtocol(**self._given)
@@ -49,6 +57,10 @@ class Door(asyncio.Protocol):
             transport.set_protocol(socket)
             socket.connection_made(transport)
             socket.greet(*asked)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
 
     def shutdown(self) -> None:
         """uvicorn stops."""

@@ -14,6 +14,7 @@ from plaza.realtime.engineio import Opening
 from plaza.realtime.farewells import Farewells
 from plaza.realtime.gate import Gate
 from plaza.realtime.heads import Heads
+from plaza.realtime.inbox import Inbox
 from plaza.realtime.options import Options
 from plaza.realtime.outbox import Outbox
 from plaza.realtime.session import Link, Receiver, Session
@@ -46,6 +47,7 @@ class Engine:
         """That of `start`."""
         self.sessions: dict[str, Session] = {}
         self.outbox = Outbox(options.slice, options.queue_events)
+        self.inbox = Inbox(self.outbox)
         self.gate = Gate(options)
         self.partings: Deadlines[Parting] = Deadlines(options.close_timeout)
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
@@ -61,6 +63,7 @@ class Engine:
         """Open for clients; needs the running loop."""
         self.refusing = False
         self.loop = asyncio.get_running_loop()
+        self.outbox.loop = self.loop
         self._swept = self.clock()
         self._sweep()
 

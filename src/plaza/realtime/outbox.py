@@ -34,12 +34,16 @@ class Addressee(Protocol):
 class Outbox:
     """Queues frames for many outlets; those of large rooms are written in slices, behind everything direct."""
 
+    loop: asyncio.AbstractEventLoop
+    """Given before the first frame is."""
+
     def __init__(self, slice_: int, most: int) -> None:
         self._slice = slice_
         self._most = most
         self._direct: list[Outlet] = []
         self._bulk: deque[Outlet] = deque()
-        self._scheduled = False
+        self.awake = False
+        """Whether somebody will call `flush` in this turn or the next."""
 
     def one(self, outlet: Outlet, frame: bytes, volatile: bool = False) -> None:
         """Queue a frame for one outlet."""
@@ -83,12 +87,13 @@ class Outbox:
         return self._most // 2 if volatile else self._most
 
     def _wake(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        if not self.awake:
+            self.awake = True
+            self.loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
-        self._scheduled = False
+    def flush(self) -> None:
+        """Write what is queued, of large rooms a slice."""
+        self.awake = False
         direct, self._direct = self._direct, []
         for outlet in direct:
             outlet.urgent = False

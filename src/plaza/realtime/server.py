@@ -23,6 +23,11 @@ from plaza.realtime.sockets import Frame, Namespace, Place, Socket
 from plaza.realtime.websocket import WebSocket
 
 DEFAULTS = Options()
+ACCEPTED_AT_ONCE = 4
+"""Connections that are let in in one turn of the loop: libuv takes one from each socket that it listens on.
+
+More of them cost a lone one more, since each of the other sockets is asked in vain.
+"""
 
 
 class Server:
@@ -52,10 +57,14 @@ class Server:
         """Whether new handshakes are answered 503: before `start` and while draining."""
         return self.engine.refusing
 
-    def prepare(self, listener: socket.socket) -> None:
-        """Give all connections of a listening socket the send buffer that shows a slow client in time."""
+    def listeners(self, listener: socket.socket) -> list[socket.socket]:
+        """What to listen on in place of one listening socket, so that a storm is let in by the handful.
+
+        All its connections get the send buffer that shows a slow client in time.
+        """
         if self.engine.options.kernel_bytes:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.engine.options.kernel_bytes)
+        return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
     async def start(self) -> None:
         """Let clients in."""

@@ -63,15 +63,7 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of frames; uvicorn brings the request here first, where it was not the door that read it."""
-        if self.session is not None:
-            if not self._deaf:
-                self._hear(self.session, data)
-        elif not self._closing:
-            asked = self.engine.heads.read(data)
-            if asked is None:
-                self._answer(handshake.BAD_REQUEST)
-            else:
-                self.greet(*asked)
+        self.engine.inbox.put(self, data)
 
     def pause_writing(self) -> None:
         """The kernel takes no more bytes."""
@@ -87,6 +79,24 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client will say nothing more: the connection closes."""
+
+    # What the inbox calls.
+
+    def hear(self, data: bytes) -> None:
+        """The bytes' turn has come."""
+        if self.session is not None:
+            if not self._deaf:
+                self._take_in(self.session, data)
+        elif not self._closing:
+            asked = self.engine.heads.read(data)
+            if asked is None:
+                self._answer(handshake.BAD_REQUEST)
+            else:
+                self.greet(*asked)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
 
     # What a session calls.
 
@@ -109,7 +119,7 @@ class WebSocket(asyncio.Protocol):
     def resume(self) -> None:
         """Read again, first what had come already."""
         if self._reader is not None and self.session is not None:
-            self._hear(self.session, b"")
+            self._take_in(self.session, b"")
         if not self._transport.is_closing() and not self._paused():
             self._transport.resume_reading()
 
@@ -122,10 +132,6 @@ class WebSocket(asyncio.Protocol):
             self.send(frames)
         self._deaf = self._deaf or code in OFFENCES
         self._part(code, reason)
-
-    def abort(self) -> None:
-        """Cut a connection whose client did not answer in time."""
-        self._transport.abort()
 
     # The handshake.
 
@@ -183,7 +189,7 @@ class WebSocket(asyncio.Protocol):
 
     # Frames.
 
-    def _hear(self, session: Session, data: bytes) -> None:
+    def _take_in(self, session: Session, data: bytes) -> None:
         try:
             payload = None
             if self._reader is None and not self._closing and not session.paused:

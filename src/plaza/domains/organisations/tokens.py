@@ -222,8 +222,7 @@ def _candidates(header: _Header, keys: Sequence[KeyRow], published_: Sequence[Pu
     """
     algorithm, kid = header
     if algorithm == "HS256":
-        named = [key for key in keys if key.secret is not None and (kid is None or key.kid == kid)]
-        return [(key.kid, _secret(key), "HS256") for key in named]
+        return [(key.kid, key.secret, "HS256") for key in keys if key.secret is not None and kid in (None, key.kid)]
     if algorithm not in ASYMMETRIC:
         return []
     return [

@@ -1,0 +1,71 @@
+"""What came in: a lone client is heard at once, those who come together are heard and answered together.
+
+Where hundreds come at once, what it takes to hear them is then fetched once for many, not once for each: a fifth of
+what a connect costs (bench/results, live).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from plaza.realtime.outbox import Outbox
+
+log = logging.getLogger("plaza.realtime")
+
+MOST_BYTES = 1 << 20
+"""What may wait for the loop's next turn; more is heard in this one."""
+
+
+class Hearer(Protocol):
+    """Whose bytes they are."""
+
+    def hear(self, data: bytes) -> None:
+        """Take them."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection, its bytes could not be taken."""
+        ...
+
+
+class Inbox:
+    """Bytes of all connections; they are heard in the order in which they came."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._waiting: list[tuple[Hearer, bytes]] = []
+        self._size = 0
+        self._heard = 0.0
+        """When the last one was heard at once, by the loop's clock: in a turn of uvloop's it stands still."""
+
+    def put(self, hearer: Hearer, data: bytes) -> None:
+        """Let bytes be heard: the first of a millisecond now, the others with all that come in the same turn."""
+        loop = self._outbox.loop
+        now = loop.time()
+        if now != self._heard and not self._waiting:
+            self._heard = now
+            _hear(hearer, data)
+            return
+        if not self._waiting:
+            loop.call_soon(self._hear_all)
+        self._waiting.append((hearer, data))
+        self._size += len(data)
+        if self._size > MOST_BYTES:
+            self._hear_all()
+
+    def _hear_all(self) -> None:
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        self._outbox.awake = True
+        for hearer, data in waiting:
+            _hear(hearer, data)
+        self._outbox.flush()
+
+
+def _hear(hearer: Hearer, data: bytes) -> None:
+    try:
+        hearer.hear(data)
+    except Exception:
+        log.exception("a client's bytes could not be taken")
+        hearer.abort()
