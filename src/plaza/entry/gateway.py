@@ -151,7 +151,7 @@ class Gateway:
             raise Unverified
         if self._here(person_room(org.id, principal.id)) >= MOST_SOCKETS:
             raise TooManySockets
-        return Session(org.slug, org, remembered.token, principal, remembered.expires)
+        return Session(org.slug, org, token, principal, remembered.expires)
 
     def disconnected(self, socket: Socket, reason: str) -> None:
         """Counts a socket out."""
@@ -213,7 +213,7 @@ class Gateway:
         remembered: Remembered = await self._authenticator.remembered(session.org, token)
         if remembered.principal.id != session.principal.id:
             raise OtherPerson
-        session.token, session.expires, session.principal = remembered.token, remembered.expires, remembered.principal
+        session.token, session.expires, session.principal = token, remembered.expires, remembered.principal
         return {"success": True}
 
     def _refuse(self, socket: Socket, event: str, refusal: Refusal) -> Sequence[object] | None:
