@@ -82,7 +82,7 @@ class Engine:
         random.shuffle(left)
         steps = min(len(left), max(1, int(over / DRAIN_STEP)))
         for step in range(steps):
-            for session in left[step::steps]:
+            for session in left[len(left) * step // steps : len(left) * (step + 1) // steps]:
                 session.end(endings.GOING)
             # A handful is no stampede, and whoever stops a server with one browser at it does not wait.
             await asyncio.sleep(min(over / steps, DRAIN_PAUSE) if step < steps - 1 else 0)
