@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.client import CONNECTED, EVENT, REFUSED, Refused, frame, frames, greeted
 
-CONNECTING_AT_ONCE = 32
+CONNECTING_AT_ONCE = 48
 TIMED = 50
 """Seats that read the times, evenly among all."""
 GATHER_SECONDS = 0.0003

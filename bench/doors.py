@@ -1,15 +1,16 @@
 """Coming in: connects a second with the token checked, and the memory that somebody takes who only listens.
 
-Each round starts each side anew. First many come in and stay, which gives the memory and warms everything; then others
-come in, with tokens that the server has not seen; they leave and come back, as everybody does after a restart.
+Each life starts every side anew, and they stand at once. First many come in and stay, which gives the memory and warms
+everything; then, side by side in turns, others come in with tokens that the server has not seen; they leave and come
+back, as everybody does after a restart.
 """
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,11 @@ from bench.servers import ORG, Member, plaza
 
 WHOLE = "whole Plaza"
 SIDES = (*hosts.SIDES, WHOLE)
+TURNS = 4
+"""How often others come to each side, in a life."""
 OTHERS = 2_000
-"""Who comes in with a token that has not been seen."""
-NEWCOMERS = 400
+"""Who comes in with a token that has not been seen, in a turn."""
+NEWCOMERS = 200
 """The same for the whole Plaza, which tells everybody of everybody."""
 SOCKETS_EACH = 8
 """Of one person of the whole Plaza, of those who stay; the others have one."""
@@ -32,7 +35,7 @@ SOCKETS_EACH = 8
 
 @dataclass(frozen=True)
 class Entry:
-    """One life of a side: connects per second with new tokens and with known ones, bytes for one that stays.
+    """One turn of a side: connects per second with new tokens and with known ones; bytes for one that stays.
 
     `server` and `load` are shares of a core while the new tokens came, `*_known` while the known ones did.
     """
@@ -58,61 +61,87 @@ class Entry:
         return self.server_known / self.known * 1e6
 
 
+@dataclass(frozen=True)
+class Guests:
+    """Who comes to a side: those who stay, then the others of each turn."""
+
+    host: Host
+    audience: Audience
+    staying: Sequence[Member]
+    others: Sequence[Member]
+    each: int
+    """Of the others, in a turn."""
+
+    def of(self, turn: int) -> Sequence[Member]:
+        """The others of a turn."""
+        return self.others[turn * self.each : (turn + 1) * self.each]
+
+
 async def run(options: Options, folder: Path) -> list[Entry]:
-    """Every side once a round, one at a time."""
+    """So many lives; in each, every side in turns."""
     sockets = max(options.sockets)
-    people = hosts.members(sockets + OTHERS)
+    people = hosts.members(sockets + TURNS * OTHERS)
     entries = []
-    for number in range(1, options.lives + 1):
-        for name in SIDES:
-            async with _side(name, options, folder, sockets) as (host, enrolled):
-                entry = _live(host, enrolled or people, sockets)
-            machine.say(
-                f"{sockets:,} sockets, round {number}: {name:<11} {entry.fresh:>6,.0f} connects/s, known "
-                f"{entry.known:>6,.0f}/s, {entry.bytes_each / 1000:.1f} kB each"
-            )
-            entries.append(entry)
+    for life in range(1, options.lives + 1):
+        async with AsyncExitStack() as stack:
+            sides = [await _guests(stack, name, options, folder, people) for name in SIDES]
+            memory = [_stay(guests) for guests in sides]
+            for turn in range(TURNS):
+                for guests, each in zip(sides, memory, strict=True):
+                    entry = _turn(guests, turn, each)
+                    entries.append(entry)
+                    machine.say(
+                        f"{sockets:,} sockets, life {life}, turn {turn + 1}: {entry.side:<11} {entry.fresh:>6,.0f} "
+                        f"connects/s, known {entry.known:>6,.0f}/s, {entry.bytes_each / 1000:.1f} kB each"
+                    )
     return entries
 
 
-@contextlib.asynccontextmanager
-async def _side(
-    name: str, options: Options, folder: Path, sockets: int
-) -> AsyncIterator[tuple[Host, Sequence[Member]]]:
-    """A side and its people, none where everybody is welcome who has a token."""
+async def _guests(stack: AsyncExitStack, name: str, options: Options, folder: Path, people: Sequence[Member]) -> Guests:
+    """A side that stands, and its people."""
+    sockets = max(options.sockets)
     if name != WHOLE:
-        async with hosts.host(name, options, folder) as host:
-            yield host, []
-        return
+        host = await stack.enter_async_context(hosts.host(name, options, folder))
+        return Guests(host, Audience(host.ports, ORG), people[:sockets], people[sockets:], OTHERS)
     crowd = -(-sockets // SOCKETS_EACH)
     life = Path(tempfile.mkdtemp(dir=folder))
-    async with plaza(options, life, crowd + NEWCOMERS) as side:
-        staying = (side.members[:crowd] * SOCKETS_EACH)[:sockets]
-        yield Host(WHOLE, [side.port], side.server_pids), [*staying, *side.members[crowd:]]
+    side = await stack.enter_async_context(plaza(options, life, crowd + TURNS * NEWCOMERS))
+    staying = (side.members[:crowd] * SOCKETS_EACH)[:sockets]
+    host = Host(WHOLE, [side.port], side.server_pids)
+    return Guests(host, Audience(host.ports, ORG), staying, side.members[crowd:], NEWCOMERS)
 
 
-def _live(host: Host, people: Sequence[Member], sockets: int) -> Entry:
-    audience = Audience(host.ports, ORG)
+def _stay(guests: Guests) -> float:
+    """Lets those in who stay for a while: the bytes that each takes."""
+    host, audience, staying = guests.host, guests.audience, guests.staying
     quiet(host, audience)
     host.collect()
     quiet(host, audience)
     before = _memory(host)
-    audience.invite(one.token for one in people[:sockets])
+    audience.invite(one.token for one in staying)
     audience.admit()
     quiet(host, audience)
     host.collect()
     quiet(host, audience)
-    each = (_memory(host) - before) / sockets
+    each = (_memory(host) - before) / len(staying)
     audience.leave()
     quiet(host, audience)
-    _admitted(host, audience, people[:OTHERS])  # what was just collected must be warm again
-    fresh, server, load = _admitted(host, audience, people[sockets:])
-    known, server_known, load_known = _admitted(host, audience, people[sockets:])
-    return Entry(host.name, sockets, fresh, known, each, server, load, server_known, load_known)
+    _admitted(guests, staying[:OTHERS])  # what was just collected must be warm again
+    return each
 
 
-def _admitted(host: Host, audience: Audience, people: Sequence[Member]) -> tuple[float, float, float]:
+def _turn(guests: Guests, turn: int, bytes_each: float) -> Entry:
+    """Lets the others of a turn in twice: with new tokens, then with the same."""
+    others = guests.of(turn)
+    fresh, server, load = _admitted(guests, others)
+    known, server_known, load_known = _admitted(guests, others)
+    name, sockets = guests.host.name, len(guests.staying)
+    return Entry(name, sockets, fresh, known, bytes_each, server, load, server_known, load_known)
+
+
+def _admitted(guests: Guests, people: Sequence[Member]) -> tuple[float, float, float]:
     """Lets people in and out again: connects per second, shares of a core of the server and of the load."""
+    host, audience = guests.host, guests.audience
     audience.invite(one.token for one in people)
     worked, loaded = processes.run_seconds(host.pids()), time.process_time()
     seconds = audience.admit()

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench import machine
 from bench.audience import CONNECTING_AT_ONCE, TIMED
-from bench.doors import NEWCOMERS, OTHERS, SOCKETS_EACH, WHOLE, Entry
+from bench.doors import NEWCOMERS, OTHERS, SOCKETS_EACH, TURNS, WHOLE, Entry
 from bench.doors import SIDES as AT_THE_DOOR
 from bench.flow import FULL, HIGH, LEAD_SECONDS, LOW, SWEEP_MICROSECONDS, TEXT, WINDOW, Flow
 from bench.hosts import NEST, PLAZA, SOCKET_IO
@@ -68,7 +68,7 @@ def _targets(options: Options, one: Sequence[Flow], two: Sequence[Flow]) -> list
 
 def _door_targets(entries: Sequence[Entry]) -> list[list[str]]:
     def quotient(side: str, name: str) -> float:
-        return _median(_lives(entries, side), name) / _median(_lives(entries, NEST), name)
+        return _median(_turns(entries, side), name) / _median(_turns(entries, NEST), name)
 
     rows = []
     for side, same in ((PLAZA, "the same job"), (WHOLE, "whole Plaza")):
@@ -137,14 +137,14 @@ def _remark(found: Sequence[Flow]) -> str:
 # Coming in.
 
 
-def _lives(entries: Sequence[Entry], side: str) -> list[Entry]:
+def _turns(entries: Sequence[Entry], side: str) -> list[Entry]:
     return [entry for entry in entries if entry.side == side]
 
 
 def _doors(entries: Sequence[Entry]) -> list[list[str]]:
     rows = []
     for side in AT_THE_DOOR:
-        found, theirs = _lives(entries, side), _lives(entries, NEST)
+        found, theirs = _turns(entries, side), _turns(entries, NEST)
         row = [side]
         for name, unit, form in (("fresh", 1, "{:,.0f}"), ("known", 1, "{:,.0f}"), ("bytes_each", 1000, "{:.1f}")):
             ours = _median(found, name)
@@ -156,7 +156,7 @@ def _doors(entries: Sequence[Entry]) -> list[list[str]]:
 def _door_shares(entries: Sequence[Entry]) -> list[list[str]]:
     rows = []
     for side in AT_THE_DOOR:
-        found = _lives(entries, side)
+        found = _turns(entries, side)
         rows.append(
             [
                 side,
@@ -191,9 +191,10 @@ def _notes(options: Options) -> list[str]:
         "not filled its own is marked REFUSED. At fixed rates the timed sockets are read as it comes to them, the "
         f"others every {SWEEP_MICROSECONDS / 1000:g} ms, when several broadcasts may have come: for each read the "
         "kernel sends an acknowledgement, which is most of what a delivery costs there and one at a time.",
-        f"Coming in: {options.lives} lives of each side. {max(options.sockets):,} come in and stay, which gives the "
-        "memory (proportional set size, the peers after collecting garbage) and warms everything up; when they have "
-        f"left, {OTHERS:,} of them come and go once more, uncounted, since collecting garbage cools a side down. Then "
+        f"Coming in: {options.lives} lives, of {TURNS} turns of each side; medians of all turns. First "
+        f"{max(options.sockets):,} come in and stay, which gives the memory (proportional set size, the peers after "
+        f"collecting garbage) and warms everything up; when they have left, {OTHERS:,} of them come and go once more, "
+        "uncounted, since collecting garbage cools a side down. In a turn "
         f"{OTHERS:,} ({NEWCOMERS} to {WHOLE}) come in with tokens that the side has not seen, leave, and come back "
         f"with the same. {CONNECTING_AT_ONCE} come at once, whose sockets and CONNECT frames were made before.",
         "The peers verify a token each time; Plaza does so once and remembers it until it expires or is taken back. "

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where there is a wheel for the machine
+
 from plaza.realtime.errors import Violation
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -32,7 +34,7 @@ def whole(data: bytes, limit: int) -> bytes | None:
         return None
     if len(data) != start + size or not 0 <= size <= limit:
         return None
-    return _unmasked(data[start - 4 : start], data[start:])
+    return apply_mask(data[start:], data[start - 4 : start])
 
 
 class Head(NamedTuple):
@@ -74,7 +76,7 @@ class Reader:
             if end > len(data):
                 return None
             self._at = end
-            message = self._joined(head, _unmasked(data[head.start - 4 : head.start], data[head.start : end]))
+            message = self._joined(head, apply_mask(data[head.start : end], data[head.start - 4 : head.start]))
             if message is not None:
                 return message
         if self._at == len(data):  # most readers wait most of the time, and then hold nothing
@@ -130,12 +132,6 @@ def _check_opcode(opcode: int, *, final: bool, size: int) -> None:
         raise Violation(PROTOCOL_ERROR, "unknown opcode")
     if not final or size > 125:
         raise Violation(PROTOCOL_ERROR, "control frame too long or in fragments")
-
-
-def _unmasked(mask: bytes, payload: bytes) -> bytes:
-    size = len(payload)
-    key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
 def text_frame(payload: bytes) -> bytes:
