@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -21,6 +22,11 @@ from plaza.realtime.session import Link, Receiver, Session
 
 DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
 """The shortest and the longest time between two moments at which a draining server parts from some clients."""
+
+
+ID_BYTES = 15
+IDS_AT_ONCE = 64
+"""Session ids that are made of one asking of the system for randomness."""
 
 
 class Parting(Protocol):
@@ -53,6 +59,7 @@ class Engine:
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
         self.farewells = Farewells(options.connect_timeout)
         self._opened = opened
+        self._ids: list[str] = []
         self._pings: Deadlines[Session] = Deadlines(options.ping_interval)
         self._pongs: Deadlines[Session] = Deadlines(options.ping_timeout)
         self._tick = min(0.1, options.ping_interval / 50, options.ping_timeout / 50, options.connect_timeout / 50)
@@ -90,6 +97,13 @@ class Engine:
             if not self.partings:
                 return
             await asyncio.sleep(0.01)
+
+    def new_id(self) -> str:
+        """A session's id, which nobody can guess."""
+        if not self._ids:
+            dice = os.urandom(ID_BYTES * IDS_AT_ONCE).hex()
+            self._ids = [dice[at : at + 2 * ID_BYTES] for at in range(0, len(dice), 2 * ID_BYTES)]
+        return self._ids.pop()
 
     def open(self, link: Link, address: str, headers: Mapping[str, str]) -> Session:
         """A new session on a link; its open packet is the link's to write."""

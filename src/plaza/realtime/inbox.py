@@ -42,13 +42,13 @@ class Inbox:
 
     def put(self, hearer: Hearer, data: bytes) -> None:
         """Let bytes be heard: the first of a millisecond now, the others with all that come in the same turn."""
-        loop = self._outbox.loop
-        now = loop.time()
-        if now != self._heard and not self._waiting:
-            self._heard = now
-            _hear(hearer, data)
-            return
         if not self._waiting:
+            loop = self._outbox.loop
+            now = loop.time()
+            if now != self._heard:
+                self._heard = now
+                _hear(hearer, data)
+                return
             loop.call_soon(self._hear_all)
         self._waiting.append((hearer, data))
         self._size += len(data)

@@ -18,21 +18,23 @@ POLICY = 1008
 TOO_BIG = 1009
 TRY_AGAIN = 1013
 
-_WHOLE_TEXT = bytes((0x80 | TEXT,))
+_WHOLE_TEXT = 0x80 | TEXT
+_SHORT_HEADS = [bytes((_WHOLE_TEXT, size)) for size in range(126)]
 MOST_FRAGMENTS = 1024  # empty fragments never reach the size limit, and each one costs a list entry
 LONGEST_REASON = 123  # a control frame carries 125 bytes, two of them are the code
 
 
 def whole(data: bytes, limit: int) -> bytes | None:
     """The payload where the bytes are one text frame and nothing else, as most are; None where a `Reader` must look."""
-    if data[:1] != _WHOLE_TEXT or len(data) < 6:
+    there = len(data)
+    if there < 6 or data[0] != _WHOLE_TEXT:
         return None
     size, start = data[1] - 0x80, 6
     if size == 126:
-        size, start = int.from_bytes(data[2:4], "big"), 8
+        size, start = data[2] << 8 | data[3], 8
     elif size == 127:
         return None
-    if len(data) != start + size or not 0 <= size <= limit:
+    if there != start + size or not 0 <= size <= limit:
         return None
     return apply_mask(data[start:], data[start - 4 : start])
 
@@ -136,7 +138,8 @@ def _check_opcode(opcode: int, *, final: bool, size: int) -> None:
 
 def text_frame(payload: bytes) -> bytes:
     """One unmasked text frame of UTF-8 bytes."""
-    return _framed(TEXT, payload)
+    size = len(payload)
+    return _SHORT_HEADS[size] + payload if size < 126 else _framed(TEXT, payload)
 
 
 def payload_of(frame: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -83,7 +82,7 @@ class Session:
     receiver: Receiver | None
 
     def __init__(self, engine: Engine, link: Link, address: str, headers: Mapping[str, str]) -> None:
-        self.id = os.urandom(15).hex()
+        self.id = engine.new_id()
         self.engine = engine
         self.link = link
         self.address = address
