@@ -20,7 +20,7 @@ from plaza.adapters.redis_bus import RedisBus
 from plaza.domains.organisations import tokens
 from plaza.domains.organisations.queries import KeyRow
 from plaza.domains.organisations.service import NoSuchOrganisation
-from plaza.entry.auth import Authenticator
+from plaza.entry.auth import Authenticator, key_of
 from plaza.entry.circular import Emit, channel, org_room, understand
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Organisation, OrgSettings, Principal
@@ -78,14 +78,15 @@ class Chat:
         self._enter(socket, org, token)
 
     def _enter(self, socket: Socket, org: Organisation, token: str) -> None:
-        known = self._authenticator.known_token(org, token)
+        key = key_of(token)
+        known = self._authenticator.known_token(org, key)
         if known is None:
             try:
                 claims = tokens.prove(tokens.read(token, org), self._keys, (), system_clock())
             except Refusal as refusal:
                 raise Refused(str(refusal), {"code": refusal.reason}) from refusal
             person = Principal(1, claims.email, claims.role)
-            known = self._authenticator.remember(org, token, person, claims.expires)
+            known = self._authenticator.remember(org, key, person, claims.expires)
         socket.data = known.principal.email
         socket.enter(org_room(org.id))
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from plaza.entry import auth
-from plaza.entry.auth import ORGANISATION_SECONDS, Authenticator
+from plaza.entry.auth import ORGANISATION_SECONDS, Authenticator, key_of
 from plaza.entry.circular import Forget
 from plaza.kernel.context import Organisation, OrgSettings, Principal
 
@@ -43,14 +43,14 @@ class House:
 
 async def test_a_token_is_verified_once_until_it_expires_and_for_one_organisation_alone() -> None:
     house = House()
-    assert house.entry.known_token(NORTH, "t") is None
+    assert house.entry.known_token(NORTH, key_of("t")) is None
     let_in = await house.entry.remembered(NORTH, "t")
     house.now += timedelta(seconds=SECONDS - 1)
-    assert await house.entry.remembered(NORTH, "t") is house.entry.known_token(NORTH, "t") is let_in
-    assert house.entry.known_token(SOUTH, "t") is None
+    assert await house.entry.remembered(NORTH, "t") is house.entry.known_token(NORTH, key_of("t")) is let_in
+    assert house.entry.known_token(SOUTH, key_of("t")) is None
     assert (await house.entry.remembered(SOUTH, "t")).principal.email == "t@south.test"
     house.now += timedelta(seconds=1)
-    assert house.entry.known_token(NORTH, "t") is None
+    assert house.entry.known_token(NORTH, key_of("t")) is None
     await house.entry.remembered(NORTH, "t")
     assert house.admitted == ["t", "t", "t"]
 
@@ -74,7 +74,7 @@ async def test_of_too_many_the_oldest_are_dropped_and_the_newest_stay(monkeypatc
     for number in range(1_000):
         await house.entry.remembered(NORTH, f"t{number}")
         assert len(list(house.entry.known())) <= 64
-    kept = [number for number in range(1_000) if house.entry.known_token(NORTH, f"t{number}")]
+    kept = [number for number in range(1_000) if house.entry.known_token(NORTH, key_of(f"t{number}"))]
     assert kept == list(range(1_000 - len(kept), 1_000))
     assert len(kept) >= 56
 
@@ -89,7 +89,7 @@ async def test_what_is_taken_back_while_it_is_asked_for_is_not_remembered() -> N
     house.open.set()
     await asyncio.gather(coming, knocking)
     assert house.entry.known_organisation("north") is None
-    assert house.entry.known_token(SOUTH, "t") is None
+    assert house.entry.known_token(SOUTH, key_of("t")) is None
 
 
 async def test_whoever_is_let_in_is_so_by_the_organisation_as_it_is_now() -> None:
@@ -110,6 +110,6 @@ async def test_only_what_is_meant_is_taken_back() -> None:
             await house.entry.remembered(org, org.slug[0] + token)  # of one organisation alone, as tokens are
     house.entry.forget(Forget(NORTH.id, person=3))
     assert [who.email for org, who in house.entry.known() if org == NORTH.id] == ["n1@north.test"]
-    assert house.entry.known_token(SOUTH, "s22") is not None
+    assert house.entry.known_token(SOUTH, key_of("s22")) is not None
     assert house.entry.known_organisation("north") is None
     assert house.entry.known_organisation("south") is SOUTH

@@ -110,7 +110,8 @@ class Authenticator:
 
     async def remembered(self, org: Organisation, token: str) -> Remembered:
         """A token that holds at this moment; `Unauthenticated` or `Forbidden` when it does not."""
-        known = self.known_token(org, token)
+        key = key_of(token)
+        known = self.known_token(org, key)
         if known is not None:
             return known
         before = self._forgotten
@@ -118,17 +119,17 @@ class Authenticator:
         principal, expires = await self._admit(await self.organisation(org.slug), token)
         if before != self._forgotten:  # somebody was forgotten meanwhile, perhaps this one: asked again next time
             return Remembered(org.id, principal, expires)
-        return self.remember(org, token, principal, expires)
+        return self.remember(org, key, principal, expires)
 
-    def remember(self, org: Organisation, token: str, principal: Principal, expires: int) -> Remembered:
+    def remember(self, org: Organisation, key: bytes, principal: Principal, expires: int) -> Remembered:
         """Keeps whose token it is until it expires (Unix seconds), or is taken back."""
-        known = self._tokens[_digest(token)] = Remembered(org.id, principal, expires)
+        known = self._tokens[key] = Remembered(org.id, principal, expires)
         _shed(self._tokens, MOST_TOKENS)
         return known
 
-    def known_token(self, org: Organisation, token: str) -> Remembered | None:
+    def known_token(self, org: Organisation, key: bytes) -> Remembered | None:
         """A token that is remembered and holds at this moment, without asking anybody."""
-        known = self._tokens.get(_digest(token))
+        known = self._tokens.get(key)
         if known is None or known.org != org.id or known.expires <= self._clock().timestamp():
             return None
         return known
@@ -147,7 +148,7 @@ class Authenticator:
             del self._organisations[slug]
 
 
-def _digest(token: str) -> bytes:
+def key_of(token: str) -> bytes:
     """What a token is remembered by: a tenth of its text."""
     return hashlib.sha256(token.encode()).digest()
 

@@ -53,15 +53,15 @@ class Client:
 
     def message(self, text: str) -> None:
         """One packet of the client; may raise Violation."""
-        packet = socketio.decode(text)
+        packet, engine = socketio.decode(text), self.session.engine
         if packet.kind == socketio.ACK:
             return  # nothing here asks a client for one
         if packet.kind == socketio.CONNECT:
             self._connects += 1
             if self._connects > MOST_CONNECTS:
                 raise Violation(POLICY, "too many connects")
-            self.session.engine.gate.enter(self.session)
-        if self._put(packet) >= self.session.engine.options.inbound_events:
+            engine.gate.enter(self.session)
+        if self._put(packet) >= engine.options.inbound_events:
             self.session.pause()
 
     def closed(self, reason: str) -> None:

@@ -20,8 +20,10 @@ class Deadlines(Generic[T]):
 
     def start(self, thing: T, now: float) -> None:
         """Let a thing fall due one delay from now, whatever was set before; now never goes back."""
-        self._due.pop(thing, None)
-        self._due[thing] = now + self.delay
+        due = self._due
+        if thing in due:  # it goes behind the others
+            del due[thing]
+        due[thing] = now + self.delay
 
     def stop(self, thing: T) -> bool:
         """Forget a thing; True if it was still to fall due."""

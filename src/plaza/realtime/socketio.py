@@ -53,6 +53,8 @@ def _json(body: str) -> object:
 def _check(packet: Packet) -> None:
     if packet.kind == EVENT:
         _check_event(packet.data)
+    elif packet.kind == CONNECT and packet.id is None:
+        return
     elif packet.kind == ACK:
         if packet.id is None or not isinstance(packet.data, list) or len(packet.data) > MOST_ARGUMENTS:
             raise Violation(PROTOCOL_ERROR, "acknowledgement")

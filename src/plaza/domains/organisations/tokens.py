@@ -74,7 +74,15 @@ class Claims(msgspec.Struct, frozen=True):
     name: str | None = None
     picture: str | None = None
     session: int | None = None
-    issued: datetime | None = None
+    iat: float | None = None
+
+    @property
+    def issued(self) -> datetime | None:
+        """When the token was made; None where it does not say, or names a time that no calendar has."""
+        try:
+            return None if self.iat is None else datetime.fromtimestamp(self.iat, UTC)
+        except (OverflowError, ValueError, OSError):
+            return None
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -268,20 +276,12 @@ def _claims(payload: _Payload, key: str, session: int | None) -> Claims:
         name=payload.name,
         picture=payload.picture if _URL.fullmatch(payload.picture or "") else None,
         session=session,
-        issued=_moment(payload.iat),
+        iat=payload.iat,
     )
 
 
 def _fits(text: str | None, most: int = 2_048) -> bool:
     return text is None or (len(text) <= most and "\x00" not in text)
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    """The time of a claim; None for none, and for one that no calendar has."""
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
 
 
 def _secret(key: KeyRow) -> bytes:
