@@ -17,7 +17,7 @@ import pytest
 from plaza.store import embedded_processes as processes
 from plaza.store.binaries import Source
 from plaza.store.embedded import PrivatePostgres
-from plaza.store.embedded_folder import Layout
+from plaza.store.embedded_folder import FolderBusy, Layout, take_lock
 from plaza.store.privilege import environment, runner_for
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +40,23 @@ async def main():
         print(number, flush=True)
 
 asyncio.run(main())
+"""
+
+
+HOLDS_FOR_A_MOMENT = """
+import os, sys, time
+from pathlib import Path
+from plaza.store.embedded_folder import Layout, make, take_lock
+
+layout = Layout(Path(sys.argv[1]))
+make(layout.root)
+make(layout.home)
+take_lock(layout)
+if os.fork() == 0:  # a child that has not become another program yet
+    time.sleep(0.4)
+    os._exit(0)
+print("held", flush=True)
+time.sleep(60)
 """
 
 
@@ -215,6 +232,19 @@ async def test_a_pid_that_was_given_to_somebody_else_confuses_nobody(data: Path)
     finally:
         innocent.kill()
         innocent.wait()
+
+
+async def test_a_killed_plaza_keeps_nobody_out_by_a_child_that_was_about_to_begin(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "data")
+    holder = subprocess.Popen([sys.executable, "-c", HOLDS_FOR_A_MOMENT, layout.root], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    with holder.stdout as said:
+        said.readline()
+        with pytest.raises(FolderBusy):
+            take_lock(layout)
+        holder.kill()
+        holder.wait()
+        os.close(take_lock(layout))
 
 
 async def test_a_first_start_that_was_killed_in_the_middle_is_done_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from plaza.store.trouble import Trouble
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
 # A comma or a quote in the socket's folder means something else to libpq, to asyncpg and to the server's settings.
+LEFT_OVER_SECONDS = 1.0
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@=~-]+")
 
 
@@ -82,7 +84,32 @@ def make(folder: Path, *, parents: bool = False) -> bool:
 
 
 def take_lock(layout: Layout) -> int:
-    """Takes the folder for the life of this process and returns the lock's descriptor; raises `FolderBusy`."""
+    """Takes the folder for the life of this process and returns the lock's descriptor; raises `FolderBusy`.
+
+    A holder that was killed may have left a child which has the descriptor until it becomes another program: it is
+    waited for, `LEFT_OVER_SECONDS` at most.
+    """
+    patient = time.monotonic() + LEFT_OVER_SECONDS
+    while True:
+        try:
+            return _try_lock(layout)
+        except FolderBusy as busy:
+            if _is_alive(busy.pid) or time.monotonic() > patient:
+                raise
+        time.sleep(0.02)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _try_lock(layout: Layout) -> int:
     try:
         # Not inherited by any child, so a killed Plaza cannot leave the lock with somebody else.
         lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
