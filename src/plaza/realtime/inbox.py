@@ -49,13 +49,14 @@ class Inbox:
                 self._heard = now
                 _hear(hearer, data)
                 return
-            loop.call_soon(self._hear_all)
+            loop.call_soon(self.hear)
         self._waiting.append((hearer, data))
         self._size += len(data)
         if self._size > MOST_BYTES:
-            self._hear_all()
+            self.hear()
 
-    def _hear_all(self) -> None:
+    def hear(self) -> None:
+        """Hear all that waits, and answer it."""
         waiting, self._waiting, self._size = self._waiting, [], 0
         self._outbox.awake = True
         for hearer, data in waiting:

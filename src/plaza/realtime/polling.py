@@ -54,6 +54,7 @@ class Polling:
         if request.refusal is not None:
             return request.refusal
         if "sid" in request.query:
+            self.engine.inbox.hear()  # what its WebSocket said before this request, an upgrade above all
             return await self._go_on(request.query["sid"], method, receive)
         if method != "GET":
             return handshake.BAD_METHOD
