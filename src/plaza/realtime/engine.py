@@ -22,8 +22,6 @@ from plaza.realtime.session import Link, Receiver, Session
 
 DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
 """The shortest and the longest time between two moments at which a draining server parts from some clients."""
-
-
 ID_BYTES = 15
 IDS_AT_ONCE = 64
 """Session ids that are made of one asking of the system for randomness."""

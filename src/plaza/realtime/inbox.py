@@ -56,7 +56,9 @@ class Inbox:
             self.hear()
 
     def hear(self) -> None:
-        """Hear all that waits, and answer it."""
+        """Hear all that waits, and answer it; where nothing does, what is to be written keeps its turn."""
+        if not self._waiting:
+            return
         waiting, self._waiting, self._size = self._waiting, [], 0
         self._outbox.awake = True
         for hearer, data in waiting:

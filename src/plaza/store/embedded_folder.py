@@ -20,8 +20,8 @@ from plaza.store.trouble import Trouble
 
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
-# A comma or a quote in the socket's folder means something else to libpq, to asyncpg and to the server's settings.
 LEFT_OVER_SECONDS = 1.0
+# A comma or a quote in the socket's folder means something else to libpq, to asyncpg and to the server's settings.
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@=~-]+")
 
 
