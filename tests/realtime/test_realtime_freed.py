@@ -35,7 +35,7 @@ async def test_who_is_gone_is_freed_at_once(serve: Serve, raw: Any, recorder: Re
         try:
             client = await raw(live.port)
             await client.join()
-            assert alive() == {WebSocket: 1, Session: 1, Client: 1, Socket: 1}
+            assert alive() == {Door: 1, Session: 1, Client: 1, Socket: 1}
             if leave == "is dismissed":
                 recorder.sockets[0].disconnect("enough")
                 await client.closed()

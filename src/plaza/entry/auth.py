@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from plaza.entry.circular import Forget
 from plaza.kernel.clock import Clock
@@ -44,8 +43,7 @@ class Unverified(Forbidden):
     message = "Verify your e-mail address first."
 
 
-@dataclass(slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """A verified token."""
 
     org: int

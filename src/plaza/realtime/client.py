@@ -95,10 +95,15 @@ class Client:
         if self._waiting is not None:
             self._waiting.append(item)
             return len(self._waiting)
-        self._waiting = [item]
-        rest = self._next(self._waiting)
-        if rest is not None:
-            self._server.run(self._work(self._waiting, rest))
+        waiting: list[Packet | Departure] = []
+        self._waiting = waiting
+        rest = self._handle(item)
+        if rest is None and waiting:
+            rest = self._next(waiting)
+        if rest is None:
+            self._waiting = None
+        else:
+            self._server.run(self._work(waiting, rest))
         return 0
 
     async def _work(self, waiting: list[Packet | Departure], rest: Awaitable[None] | None) -> None:
@@ -118,15 +123,17 @@ class Client:
             item = waiting.pop(0)
             if self.session.paused and len(waiting) * 2 <= self.session.engine.options.inbound_events:
                 self.session.resume()
-            try:
-                rest = self._one(item)
-            except Exception as error:
-                self._failed(error)
-            else:
-                if rest is not None:
-                    return rest
-        self._waiting = None
+            rest = self._handle(item)
+            if rest is not None:
+                return rest
         return None
+
+    def _handle(self, item: Packet | Departure) -> Awaitable[None] | None:
+        try:
+            return self._one(item)
+        except Exception as error:
+            self._failed(error)
+            return None
 
     def _one(self, item: Packet | Departure) -> Awaitable[None] | None:
         if isinstance(item, Departure):

@@ -10,58 +10,51 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from plaza.realtime.websocket import WebSocket
 
 if TYPE_CHECKING:
+    from uvicorn import Config
+
     from plaza.realtime.engine import Engine
 
 
-class Door(asyncio.Protocol):
-    """A connection that has said nothing yet."""
+class Door(WebSocket):
+    """A connection that has said nothing yet; its first bytes show whether it is a WebSocket."""
 
-    __slots__ = ("_engine", "_given", "_transport")
-
-    _transport: asyncio.Transport
-
-    def __init__(self, engine: Engine, **given: Any) -> None:
-        self._engine = engine
-        self._given = given
-        """uvicorn's `config`, `server_state` and `app_state`, for itself."""
+    # What uvicorn gives, for its own protocol.
+    config: Config = None  # type: ignore[assignment]
+    server_state: Any = None
+    app_state: dict[str, Any] = None  # type: ignore[assignment]
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for its first bytes."""
         self._transport = cast("asyncio.Transport", transport)
-        self._given["server_state"].connections.add(self)
+        self.server_state.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It went without a word."""
-        self._given["server_state"].connections.discard(self)
+        """The client is gone, perhaps without a word."""
+        self.server_state.connections.discard(self)
+        WebSocket.connection_lost(self, exc)
 
-    def data_received(self, data: bytes) -> None:
-        """It speaks."""
-        self._engine.inbox.put(self, data)
-
-    def hear(self, data: bytes) -> None:
-        """The first bytes say who takes it over; the HTTP parser hands an upgrade on to `WebSocket` as well."""
-        transport = self._transport
-        successor = transport.get_protocol()
-        if successor is not self:  # more bytes than one reading takes
-            cast("asyncio.Protocol", successor).data_received(data)
+    def begin(self, data: bytes) -> None:
+        """Take what comes before there is a session; the HTTP parser hands an upgrade on to a `WebSocket` as well."""
+        transport, silent = self._transport, self.server_state.connections
+        if self not in silent:  # more bytes than one reading takes
+            cast("asyncio.Protocol", transport.get_protocol()).data_received(data)
             return
-        self._given["server_state"].connections.discard(self)
-        asked = self._engine.heads.read(data) if data.startswith(self._engine.greeting) else None
-        if asked is None:
-            http = HttpToolsProtocol(**self._given)
-            transport.set_protocol(http)
-            http.connection_made(transport)
-            http.data_received(data)
-        else:
-            socket = WebSocket(self._engine)
-            transport.set_protocol(socket)
-            socket.connection_made(transport)
-            socket.greet(*asked)
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        self._transport.abort()
+        silent.discard(self)
+        asked = self.engine.heads.read(data) if data.startswith(self.engine.greeting) else None
+        if asked is not None:
+            self.greet(*asked)
+            return
+        http = HttpToolsProtocol(self.config, self.server_state, self.app_state, self._loop)
+        transport.set_protocol(http)
+        http.connection_made(transport)
+        http.data_received(data)
 
     def shutdown(self) -> None:
         """uvicorn stops."""
         self._transport.close()
+
+
+def upgraded(engine: Engine, **_of_uvicorn: Any) -> WebSocket:
+    """What uvicorn's HTTP parser hands a connection to."""
+    return WebSocket(engine)

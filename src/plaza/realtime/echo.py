@@ -12,14 +12,13 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from plaza.realtime.door import Door
+from plaza.realtime.door import Door, upgraded
 from plaza.realtime.engine import Engine
 from plaza.realtime.options import Options
 from plaza.realtime.polling import Polling
 from plaza.realtime.server import Server
 from plaza.realtime.session import Session
 from plaza.realtime.sockets import Socket
-from plaza.realtime.websocket import WebSocket
 
 # The suites' clients listen for one message at a time and miss a second one that comes in the same segment.
 APART = 0.02
@@ -71,7 +70,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     config = uvicorn.Config(
         Polling(engine),
         http=partial(Door, engine),  # type: ignore[arg-type]  # any factory of protocols will do
-        ws=partial(WebSocket, engine),  # type: ignore[arg-type]  # any factory of protocols will do
+        ws=partial(upgraded, engine),  # type: ignore[arg-type]  # any factory of protocols will do
         host=arguments.host,
         port=arguments.port,
         lifespan="off",

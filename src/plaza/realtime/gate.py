@@ -69,8 +69,10 @@ class Gate:
             self._coming -= 1
         session.stage = INSIDE
         network = self._network(session.address)
-        self._outside[network] -= 1
-        if not self._outside[network]:
+        left = self._outside[network] - 1
+        if left:
+            self._outside[network] = left
+        else:
             del self._outside[network]
 
     def come_back(self, session: Session, now: float) -> None:

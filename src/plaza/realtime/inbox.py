@@ -47,7 +47,10 @@ class Inbox:
             now = loop.time()
             if now != self._heard:
                 self._heard = now
-                _hear(hearer, data)
+                try:
+                    hearer.hear(data)
+                except Exception:
+                    _give_up(hearer)
                 return
             loop.call_soon(self.hear)
         self._waiting.append((hearer, data))
@@ -62,13 +65,13 @@ class Inbox:
         waiting, self._waiting, self._size = self._waiting, [], 0
         self._outbox.awake = True
         for hearer, data in waiting:
-            _hear(hearer, data)
+            try:
+                hearer.hear(data)
+            except Exception:
+                _give_up(hearer)
         self._outbox.flush()
 
 
-def _hear(hearer: Hearer, data: bytes) -> None:
-    try:
-        hearer.hear(data)
-    except Exception:
-        log.exception("a client's bytes could not be taken")
-        hearer.abort()
+def _give_up(hearer: Hearer) -> None:
+    log.exception("a client's bytes could not be taken")
+    hearer.abort()

@@ -48,8 +48,8 @@ class Outbox:
     def one(self, outlet: Outlet, frame: bytes, volatile: bool = False) -> None:
         """Queue a frame for one outlet."""
         queue = outlet.queue
-        room = self._most // 2 if volatile else self._most
-        if (outlet.blocked or len(queue) >= room) and self._held(outlet, (frame,), volatile):
+        full = queue and len(queue) >= self._room(volatile)
+        if (full or outlet.blocked) and self._held(outlet, (frame,), volatile):
             return
         queue.append(frame)
         if not outlet.urgent:

@@ -13,14 +13,12 @@ from typing import Any
 
 from plaza.realtime import socketio
 from plaza.realtime.client import Client
-from plaza.realtime.door import Door
+from plaza.realtime.door import Door, upgraded
 from plaza.realtime.engine import Engine
 from plaza.realtime.options import Options
 from plaza.realtime.polling import Polling
 from plaza.realtime.rooms import Rooms
-from plaza.realtime.session import Session
 from plaza.realtime.sockets import Frame, Namespace, Place, Socket
-from plaza.realtime.websocket import WebSocket
 
 DEFAULTS = Options()
 ACCEPTED_AT_ONCE = 4
@@ -40,10 +38,10 @@ class Server:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine = Engine(options, clock, self._opened)
+        self.engine = Engine(options, clock, partial(Client, self))
         self.http_protocol: Any = partial(Door, self.engine)
         """The factory for `uvicorn.Config(http=…)`, which takes most WebSockets in before they cost a request."""
-        self.websocket_protocol: Any = partial(WebSocket, self.engine)
+        self.websocket_protocol: Any = partial(upgraded, self.engine)
         """The factory for `uvicorn.Config(ws=…)`; a WebSocket to another path is answered 404."""
         self.polling = Polling(self.engine)
         """The ASGI application for every request under `Options.path`."""
@@ -124,6 +122,3 @@ class Server:
     def new_id(self) -> str:
         """A socket's id, unique among all processes and no secret."""
         return f"{self._name}{next(self._numbers):x}"
-
-    def _opened(self, session: Session) -> Client:
-        return Client(self, session)

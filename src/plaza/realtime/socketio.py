@@ -18,8 +18,8 @@ RESERVED = frozenset(
     ("connect", "connect_error", "disconnect", "disconnecting", "error", "newListener", "removeListener")
 )
 
-# type, namespace up to a comma or the end, acknowledgement id (16 digits are what JavaScript counts exactly), JSON
-_PACKET = re.compile(r"([0-4])(?:(/[^,]{0,255})(?:,|\Z))?([0-9]{1,16})?(.*)", re.DOTALL)
+# type, namespace up to a comma or the end, acknowledgement id (16 digits are what JavaScript counts exactly); then JSON
+_HEAD = re.compile(r"([0-4])(?:(/[^,]{0,255})(?:,|\Z))?([0-9]{1,16})?")
 
 
 class Packet(msgspec.Struct, frozen=True):
@@ -33,11 +33,12 @@ class Packet(msgspec.Struct, frozen=True):
 
 def decode(text: str) -> Packet:
     """A client's packet; raises Violation for whatever the protocol or this server does not allow."""
-    match = _PACKET.fullmatch(text)
+    match = _HEAD.match(text)
     if match is None:
         binary = text[:1] in ("5", "6")
         raise Violation(UNSUPPORTED if binary else PROTOCOL_ERROR, "binary packet" if binary else "unknown packet")
-    kind, namespace, id_, body = match.groups()
+    kind, namespace, id_ = match.groups()
+    body = text[match.end() :]
     packet = Packet(int(kind), namespace or "/", None if id_ is None else int(id_), _json(body) if body else None)
     _check(packet)
     return packet
@@ -82,14 +83,17 @@ def event_body(event: str, arguments: Sequence[object]) -> bytes:
 
 def encode(kind: int, namespace: str, body: bytes = b"", id_: int | None = None) -> bytes:
     """A Socket.IO packet inside its Engine.IO message."""
-    place = b"" if namespace == "/" else namespace.encode() + b","
     number = b"" if id_ is None else b"%d" % id_
-    return b"4%d%b%b%b" % (kind, place, number, body)
+    return b"4%d%b%b%b" % (kind, _place(namespace), number, body)
+
+
+def _place(namespace: str) -> bytes:
+    return b"" if namespace == "/" else namespace.encode() + b","
 
 
 def connected(namespace: str, sid: str) -> bytes:
     """The answer to a CONNECT that was let in; a session id has no character that JSON escapes."""
-    return encode(CONNECT, namespace, b'{"sid":"%b"}' % sid.encode())
+    return b'40%b{"sid":"%b"}' % (_place(namespace), sid.encode())
 
 
 def refused(namespace: str, message: str, data: object = None) -> bytes:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
 from plaza.realtime import socketio
 from plaza.realtime.rfc6455 import text_frame
 
@@ -52,17 +54,14 @@ class Frame:
         return self._wire
 
 
-class Threshold:
+class Threshold(msgspec.Struct, eq=False):
     """Where the frames of a socket wait until its client has been told that it is in."""
 
-    __slots__ = ("_most", "blocked", "overflowed", "queue", "urgent")
-
-    def __init__(self, most: int) -> None:
-        self.queue: list[bytes] = []
-        self.blocked = True
-        self.urgent = False
-        self.overflowed = False
-        self._most = most
+    _most: int
+    queue: list[bytes] = []
+    blocked: bool = True
+    urgent: bool = False
+    overflowed: bool = False
 
     def hold(self, frame: bytes, volatile: bool) -> None:
         """Keep a frame within the limit, a volatile one within half of it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
+
+import msgspec
 
 from plaza.realtime import endings, engineio, handshake, rfc6455
 from plaza.realtime.errors import Violation
@@ -25,28 +27,28 @@ OFFENCES = frozenset(
 PROBED = text_frame((engineio.PONG + engineio.PROBE).encode())
 
 
-class WebSocket(asyncio.Protocol):
-    """One connection: handshake, then the link of a session, or a probe that may become it."""
+class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
+    """One connection: handshake, then the link of a session, or a probe that may become it.
 
-    __slots__ = ("_closing", "_deaf", "_flying", "_reader", "_transport", "engine", "session")
+    A Struct, since it is made without a call of Python's for whoever knocks.
+    """
 
-    _transport: asyncio.Transport
+    engine: Engine
+    session: Session | None = None
+    _transport: asyncio.Transport = None  # type: ignore[assignment]  # until `connection_made`
+    _reader: Reader | None = None
+    """Only while a part of a message has come: most wait most of the time."""
+    _flying: int = 0
+    _closing: bool = False
+    _deaf: bool = False
 
-    def __init__(self, engine: Engine, **_of_uvicorn: Any) -> None:
-        self.engine = engine
-        self.session: Session | None = None
-        self._reader: Reader | None = None
-        """Only while a part of a message has come: most wait most of the time."""
-        self._flying = 0
-        self._closing = False
-        self._deaf = False
+    __repr__ = object.__repr__  # not all that it leads to
 
     # What asyncio and uvicorn call.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over the connection; it is told as soon as the kernel takes no more bytes."""
+        """Take over the connection."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
-        self._transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -84,15 +86,23 @@ class WebSocket(asyncio.Protocol):
 
     def hear(self, data: bytes) -> None:
         """The bytes' turn has come."""
-        if self.session is not None:
-            if not self._deaf:
-                self._take_in(self.session, data)
-        elif not self._closing:
-            asked = self.engine.heads.read(data)
-            if asked is None:
-                self._answer(handshake.BAD_REQUEST)
+        session = self.session
+        if session is None:
+            if not self._closing:
+                self.begin(data)
+            return
+        if self._deaf:
+            return
+        payload = None
+        if self._reader is None and not self._closing and not session.paused:
+            payload = rfc6455.whole(data, self.engine.options.max_payload)
+        try:
+            if payload is None:
+                self._read(data)
             else:
-                self.greet(*asked)
+                self._text(session, payload)
+        except Violation as violation:
+            self._violated(violation)
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -119,7 +129,7 @@ class WebSocket(asyncio.Protocol):
     def resume(self) -> None:
         """Read again, first what had come already."""
         if self._reader is not None and self.session is not None:
-            self._take_in(self.session, b"")
+            self.hear(b"")
         if not self._transport.is_closing() and not self._paused():
             self._transport.resume_reading()
 
@@ -134,6 +144,14 @@ class WebSocket(asyncio.Protocol):
         self._part(code, reason)
 
     # The handshake.
+
+    def begin(self, data: bytes) -> None:
+        """Take the request for a WebSocket, which uvicorn gives whole."""
+        asked = self.engine.heads.read(data)
+        if asked is None:
+            self._answer(handshake.BAD_REQUEST)
+        else:
+            self.greet(*asked)
 
     def greet(self, request: Request, key: bytes) -> None:
         """Answer the request for a WebSocket."""
@@ -172,6 +190,7 @@ class WebSocket(asyncio.Protocol):
             self._accept(accept)
 
     def _accept(self, accept: bytes, first: bytes = b"") -> None:
+        self._transport.set_write_buffer_limits(high=0)  # to be told as soon as the kernel takes no more bytes
         self._transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + first
@@ -188,18 +207,6 @@ class WebSocket(asyncio.Protocol):
         self._transport.close()
 
     # Frames.
-
-    def _take_in(self, session: Session, data: bytes) -> None:
-        try:
-            payload = None
-            if self._reader is None and not self._closing and not session.paused:
-                payload = rfc6455.whole(data, self.engine.options.max_payload)
-            if payload is None:
-                self._read(data)
-            else:
-                self._text(session, payload)
-        except Violation as violation:
-            self._violated(violation)
 
     def _read(self, data: bytes) -> None:
         if self._reader is None:
