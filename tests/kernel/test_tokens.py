@@ -102,7 +102,7 @@ def by_pyjwt(token: str, algorithm: str = "HS256", *, proven: bool = True) -> tu
 
 def expected(token: str, algorithm: str = "HS256") -> Claims | str:
     """What must become of a token: PyJWT reads it, and what it reads is judged in the plainest spelling."""
-    read = by_pyjwt(token, algorithm, proven=False)
+    read = by_pyjwt(f"{token.rpartition('.')[0]}.", algorithm, proven=False)
     if read is None:
         return InvalidToken.reason
     plain = verdict(signed(encoded(json.dumps(read[0]).encode()), encoded(read[1]), algorithm))

@@ -56,11 +56,11 @@ async def _until(client: sockets.socket, last: bytes) -> bytes:
     return said
 
 
-@pytest.mark.parametrize("most", [inbox.MOST_BYTES, 300])
+@pytest.mark.parametrize("most", [inbox.MOST_WAITING, 3])
 async def test_a_crowd_that_comes_in_one_turn_is_heard_in_the_order_of_each(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(inbox, "MOST_BYTES", most)
+    monkeypatch.setattr(inbox, "MOST_WAITING", most)
     async with serve() as live:
         with _crowd(live, *[HEAD] * 12) as crowd:
             for client in crowd:

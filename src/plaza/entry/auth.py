@@ -11,7 +11,9 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from plaza.entry.circular import Forget
 from plaza.kernel.clock import Clock
@@ -43,7 +45,7 @@ class Unverified(Forbidden):
     message = "Verify your e-mail address first."
 
 
-class Remembered(NamedTuple):
+class Remembered(msgspec.Struct, frozen=True):
     """A verified token."""
 
     org: int
@@ -77,7 +79,8 @@ class Authenticator:
         found = await self._find(slug)
         if before == self._forgotten:
             self._organisations[slug] = (present, found)
-            _shed(self._organisations, MOST_ORGANISATIONS)
+            if len(self._organisations) > MOST_ORGANISATIONS:
+                _shed(self._organisations)
         return found
 
     def known_organisation(self, slug: str) -> Organisation | None:
@@ -122,7 +125,8 @@ class Authenticator:
     def remember(self, org: Organisation, key: bytes, principal: Principal, expires: int) -> Remembered:
         """Keeps whose token it is until it expires (Unix seconds), or is taken back."""
         known = self._tokens[key] = Remembered(org.id, principal, expires)
-        _shed(self._tokens, MOST_TOKENS)
+        if len(self._tokens) > MOST_TOKENS:
+            _shed(self._tokens)
         return known
 
     def known_token(self, org: Organisation, key: bytes) -> Remembered | None:
@@ -151,11 +155,10 @@ def key_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _shed(memory: dict[Any, Any], most: int) -> None:
-    """Drops the oldest eighth of more than `most`; one by one, each would be looked for behind all that went before."""
-    if len(memory) > most:
-        for oldest in list(islice(memory, most // 8)):
-            del memory[oldest]
+def _shed(memory: dict[Any, Any]) -> None:
+    """Drops the oldest eighth; one by one, each would be looked for behind all that went before."""
+    for oldest in list(islice(memory, len(memory) // 8)):
+        del memory[oldest]
 
 
 def bearer(value: str | None) -> str | None:

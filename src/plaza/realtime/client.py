@@ -53,16 +53,17 @@ class Client:
 
     def message(self, text: str) -> None:
         """One packet of the client; may raise Violation."""
-        packet, engine = socketio.decode(text), self.session.engine
-        if packet.kind == socketio.ACK:
-            return  # nothing here asks a client for one
+        packet, session = socketio.decode(text), self.session
         if packet.kind == socketio.CONNECT:
             self._connects += 1
             if self._connects > MOST_CONNECTS:
                 raise Violation(POLICY, "too many connects")
-            engine.gate.enter(self.session)
-        if self._put(packet) >= engine.options.inbound_events:
-            self.session.pause()
+            session.engine.gate.enter(session)
+        elif packet.kind == socketio.ACK:
+            return  # nothing here asks a client for one
+        waiting = self._put(packet)
+        if waiting and waiting >= session.engine.options.inbound_events:
+            session.pause()
 
     def closed(self, reason: str) -> None:
         """The session is over: no socket sends any more, and each departs behind the packets before it."""

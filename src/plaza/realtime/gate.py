@@ -63,11 +63,11 @@ class Gate:
     def leave(self, session: Session) -> None:
         """It is in, or gone."""
         self._patience.stop(session)
-        if session.stage == INSIDE:
+        stage, session.stage = session.stage, INSIDE
+        if stage == INSIDE:
             return
-        if session.stage != RESTING:
+        if stage != RESTING:
             self._coming -= 1
-        session.stage = INSIDE
         network = self._network(session.address)
         left = self._outside[network] - 1
         if left:

@@ -44,7 +44,7 @@ TOO_LARGE = Answer(413, 3, "Payload too large")
 NOT_FOUND = Answer(404, 3, "Not found")
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     """What a request asks for: why it cannot be served at all, if so, its query, its headers (names in lower case).
 
     `kept` are those of `Options.headers`.

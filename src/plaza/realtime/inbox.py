@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("plaza.realtime")
 
-MOST_BYTES = 1 << 20
-"""What may wait for the loop's next turn; more is heard in this one."""
+MOST_WAITING = 64
+"""Readings that may wait for the loop's next turn, of at most 256 kB each; more are heard in this one."""
 
 
 class Hearer(Protocol):
@@ -36,13 +36,13 @@ class Inbox:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._waiting: list[tuple[Hearer, bytes]] = []
-        self._size = 0
         self._heard = 0.0
         """When the last one was heard at once, by the loop's clock: in a turn of uvloop's it stands still."""
 
     def put(self, hearer: Hearer, data: bytes) -> None:
         """Let bytes be heard: the first of a millisecond now, the others with all that come in the same turn."""
-        if not self._waiting:
+        waiting = self._waiting
+        if not waiting:
             loop = self._outbox.loop
             now = loop.time()
             if now != self._heard:
@@ -53,16 +53,15 @@ class Inbox:
                     _give_up(hearer)
                 return
             loop.call_soon(self.hear)
-        self._waiting.append((hearer, data))
-        self._size += len(data)
-        if self._size > MOST_BYTES:
+        waiting.append((hearer, data))
+        if len(waiting) >= MOST_WAITING:
             self.hear()
 
     def hear(self) -> None:
         """Hear all that waits, and answer it; where nothing does, what is to be written keeps its turn."""
         if not self._waiting:
             return
-        waiting, self._waiting, self._size = self._waiting, [], 0
+        waiting, self._waiting = self._waiting, []
         self._outbox.awake = True
         for hearer, data in waiting:
             try:

@@ -20,23 +20,20 @@ TRY_AGAIN = 1013
 
 _WHOLE_TEXT = 0x80 | TEXT
 _SHORT_HEADS = [bytes((_WHOLE_TEXT, size)) for size in range(126)]
+_MASKED_HEADS = [bytes((_WHOLE_TEXT, 0x80 | size)) for size in range(127)]
 MOST_FRAGMENTS = 1024  # empty fragments never reach the size limit, and each one costs a list entry
 LONGEST_REASON = 123  # a control frame carries 125 bytes, two of them are the code
 
 
 def whole(data: bytes, limit: int) -> bytes | None:
     """The payload where the bytes are one text frame and nothing else, as most are; None where a `Reader` must look."""
-    there = len(data)
-    if there < 6 or data[0] != _WHOLE_TEXT:
-        return None
-    size, start = data[1] - 0x80, 6
-    if size == 126:
-        size, start = data[2] << 8 | data[3], 8
-    elif size == 127:
-        return None
-    if there != start + size or not 0 <= size <= limit:
-        return None
-    return apply_mask(data[start:], data[start - 4 : start])
+    start, size = 6, len(data) - 6
+    if size < 126:
+        right = size >= 0 and data[:2] == _MASKED_HEADS[size]
+    else:
+        start, size = 8, size - 2
+        right = data[:2] == _MASKED_HEADS[126] and data[2] << 8 | data[3] == size
+    return apply_mask(data[start:], data[start - 4 : start]) if right and size <= limit else None
 
 
 class Head(NamedTuple):

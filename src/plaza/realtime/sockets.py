@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -146,7 +146,7 @@ class Socket:
         self._joined = ()
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """A namespace as the server keeps it."""
 
     name: str
