@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hmac
 import re
@@ -10,7 +9,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import jwt
 import msgspec
@@ -109,7 +108,7 @@ class _Payload(msgspec.Struct, frozen=True):
     iat: int | float | None = None
 
 
-class _Header(NamedTuple):
+class _Header(msgspec.Struct, frozen=True):
     """What of a header matters: nothing that names or brings a key of its own."""
 
     algorithm: object
@@ -162,11 +161,11 @@ def prove(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published
 
     Of its kin are `TokenExpired`, and `InvalidToken` where the times or the names do not hold.
     """
-    for name, key, algorithm in _candidates(token.header, keys, published):
-        if _signs(algorithm, key, token.signed, token.mark):
-            ours = algorithm == "HS256" and token.payload.iss == ISSUER
-            return _accepted(token.payload, now, name, ours=ours)
-    raise NotSigned
+    signer = _signer(token, keys, published)
+    if signer is None:
+        raise NotSigned
+    ours = token.header.algorithm == "HS256" and token.payload.iss == ISSUER
+    return _accepted(token.payload, now, signer, ours=ours)
 
 
 def mint(
@@ -215,16 +214,38 @@ def _seal(secret: bytes) -> HMAC:
     return HMAC(secret, SHA256())
 
 
-def _signs(algorithm: str, key: Any, signed: bytes, mark: bytes) -> bool:
-    """Whether a signature is the key's; a key that is not of the algorithm's kind refuses the token."""
+def _signer(token: Unproven, keys: Sequence[KeyRow], published_: Sequence[Published]) -> str | None:
+    """The name of the key that signed a token: each is tried with the one algorithm that it may be used with.
+
+    The token never chooses the key's kind.
+    """
+    algorithm, kid = token.header.algorithm, token.header.kid
     if algorithm == "HS256":
-        seal = _seal(key).copy()
-        seal.update(signed)
-        # Its own spelling is looked for, and that has a character of padding or none: there is no other one.
-        return hmac.compare_digest(base64.urlsafe_b64encode(seal.finalize()), mark.removesuffix(b"=") + b"=")
+        for key in keys:
+            if key.secret is not None and kid in (None, key.kid) and _sealed(token, key.secret):
+                return key.kid
+    elif algorithm in ASYMMETRIC:
+        for set_, known in published_:
+            named = kid is None or known.key_id is None or known.key_id == kid
+            if named and known.algorithm_name == algorithm and _signed(token, known):
+                return published(set_, known)
+    return None
+
+
+def _sealed(token: Unproven, secret: bytes) -> bool:
+    """Whether a secret signed a token."""
+    seal = _seal(secret).copy()
+    seal.update(token.signed)
+    mark = binascii.b2a_base64(seal.finalize(), newline=False)
+    # Its own spelling is looked for, and that has a character of padding or none: there is no other one.
+    return hmac.compare_digest(mark, token.mark.removesuffix(b"=").translate(_STANDARD) + b"=")
+
+
+def _signed(token: Unproven, key: jwt.PyJWK) -> bool:
+    """Whether a published key signed a token; one that is not of its algorithm's kind refuses it."""
     try:
-        known = _JWS.get_algorithm_by_name(algorithm)
-        return known.verify(signed, known.prepare_key(key), _octets(mark))
+        known = _JWS.get_algorithm_by_name(key.algorithm_name)
+        return known.verify(token.signed, known.prepare_key(key.key), _octets(token.mark))
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise InvalidToken from error
 
@@ -232,23 +253,6 @@ def _signs(algorithm: str, key: Any, signed: bytes, mark: bytes) -> bool:
 def published(kid: str, key: Any) -> str:
     """The name of a published key: that of its set, and its own."""
     return f"{kid}/{key.key_id}"
-
-
-def _candidates(header: _Header, keys: Sequence[KeyRow], published_: Sequence[Published]) -> list[tuple[str, Any, str]]:
-    """The keys to try, each with its name and the one algorithm that it may be used with.
-
-    The token never chooses the key's kind.
-    """
-    algorithm, kid = header
-    if algorithm == "HS256":
-        return [(key.kid, key.secret, "HS256") for key in keys if key.secret is not None and kid in (None, key.kid)]
-    if algorithm not in ASYMMETRIC:
-        return []
-    return [
-        (published(set_, key), key.key, algorithm)
-        for set_, key in published_
-        if key.algorithm_name == algorithm and (kid is None or key.key_id is None or key.key_id == kid)
-    ]
 
 
 def _accepted(payload: _Payload, now: datetime, key: str, *, ours: bool) -> Claims:
