@@ -131,30 +131,29 @@ class Client:
 
     def _handle(self, item: Packet | Departure) -> Awaitable[None] | None:
         try:
-            return self._one(item)
+            if isinstance(item, Departure):
+                self._depart(item.socket, item.reason)
+            elif item.kind == socketio.CONNECT:
+                return self._connect(item)
+            else:
+                return self._hear(item)
         except Exception as error:
             self._failed(error)
-            return None
+        return None
 
-    def _one(self, item: Packet | Departure) -> Awaitable[None] | None:
-        if isinstance(item, Departure):
-            self._depart(item.socket, item.reason)
-            return None
-        if item.kind == socketio.CONNECT:
-            return self._connect(item)
-        socket = self._in(item.namespace)
+    def _hear(self, packet: Packet) -> Awaitable[None] | None:
+        """What only a socket can say."""
+        socket = self._in(packet.namespace)
         if socket is None:
-            if item.namespace not in self._outside:
+            if packet.namespace not in self._outside:
                 raise Violation(PROTOCOL_ERROR, "packet outside a namespace")
-            return None
-        if socket.gone is not None and socket.gone not in endings.BY_CLIENT:
-            return None
-        if item.kind == socketio.EVENT:
-            return self._event(socket, item)
-        socket.close(endings.CLIENT_LEFT)
-        self._depart(socket, endings.CLIENT_LEFT)
-        if not self._inside():
-            self.session.engine.unsettle(self.session)
+        elif socket.gone is None or socket.gone in endings.BY_CLIENT:
+            if packet.kind == socketio.EVENT:
+                return self._event(socket, packet)
+            socket.close(endings.CLIENT_LEFT)
+            self._depart(socket, endings.CLIENT_LEFT)
+            if not self._inside():
+                self.session.engine.unsettle(self.session)
         return None
 
     def _failed(self, error: Exception) -> None:

@@ -36,11 +36,12 @@ class Door(WebSocket):
 
     def begin(self, data: bytes) -> None:
         """Take what comes before there is a session; the HTTP parser hands an upgrade on to a `WebSocket` as well."""
-        transport, silent = self._transport, self.server_state.connections
-        if self not in silent:  # more bytes than one reading takes
+        transport = self._transport
+        try:
+            self.server_state.connections.remove(self)
+        except KeyError:  # more bytes than one reading takes
             cast("asyncio.Protocol", transport.get_protocol()).data_received(data)
             return
-        silent.discard(self)
         asked = self.engine.heads.read(data) if data.startswith(self.engine.greeting) else None
         if asked is not None:
             self.greet(*asked)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -11,6 +12,8 @@ from plaza.realtime.rfc6455 import POLICY, PROTOCOL_ERROR, UNSUPPORTED
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = 0, 1, 2, 3, 4
 
 MOST_ARGUMENTS = 64
+NAMESPACES = 64
+"""Those whose spelling on the wire is remembered."""
 
 # The names that the official clients keep for themselves; a server that emits one breaks them. "error" was one of them
 # before version 4: no client may send it, and a server may, as ours does.
@@ -39,16 +42,13 @@ def decode(text: str) -> Packet:
         raise Violation(UNSUPPORTED if binary else PROTOCOL_ERROR, "binary packet" if binary else "unknown packet")
     kind, namespace, id_ = match.groups()
     body = text[match.end() :]
-    packet = Packet(int(kind), namespace or "/", None if id_ is None else int(id_), _json(body) if body else None)
-    _check(packet)
-    return packet
-
-
-def _json(body: str) -> object:
     try:
-        return msgspec.json.decode(body)
+        data = msgspec.json.decode(body) if body else None
     except (msgspec.DecodeError, RecursionError):
         raise Violation(PROTOCOL_ERROR, "payload is not JSON") from None
+    packet = Packet(int(kind), namespace or "/", None if id_ is None else int(id_), data)
+    _check(packet)
+    return packet
 
 
 def _check(packet: Packet) -> None:
@@ -87,6 +87,7 @@ def encode(kind: int, namespace: str, body: bytes = b"", id_: int | None = None)
     return b"4%d%b%b%b" % (kind, _place(namespace), number, body)
 
 
+@lru_cache(NAMESPACES)
 def _place(namespace: str) -> bytes:
     return b"" if namespace == "/" else namespace.encode() + b","
 

@@ -263,25 +263,15 @@ def _accepted(payload: _Payload, now: datetime, key: str, *, ours: bool) -> Clai
         raise TokenExpired
     if payload.exp > begun + LONGEST_SECONDS + SKEW_SECONDS:
         raise InvalidToken
-    if begun > present + SKEW_SECONDS or (payload.aud is not None and not _meant(payload.aud)):
+    meant = payload.aud in (None, AUDIENCE) or (isinstance(payload.aud, list) and AUDIENCE in payload.aud)
+    if begun > present + SKEW_SECONDS or not meant:
         raise InvalidToken
-    # Other signers have sessions of their own; only ours are rows here.
-    session = ids.parse(payload.sid) if ours and payload.sid is not None else None
-    return _claims(payload, key, session)
-
-
-def _meant(aud: str | list[str]) -> bool:
-    return aud == AUDIENCE if isinstance(aud, str) else AUDIENCE in aud
-
-
-def _claims(payload: _Payload, key: str, session: int | None) -> Claims:
-    address = payload.email if payload.email is not None else payload.sub
-    try:
-        email = addresses.address(address, "email")
-    except Invalid as error:
-        raise InvalidToken("The token names no e-mail address.") from error
     if "\x00" in payload.sub or "\x00" in (payload.name or "") or "\x00" in (payload.picture or ""):
         raise InvalidToken
+    try:
+        email = addresses.address(payload.sub if payload.email is None else payload.email, "email")
+    except Invalid as error:
+        raise InvalidToken("The token names no e-mail address.") from error
     return Claims(
         subject=payload.sub,
         email=email,
@@ -290,7 +280,8 @@ def _claims(payload: _Payload, key: str, session: int | None) -> Claims:
         role=payload.role,
         name=payload.name,
         picture=payload.picture if payload.picture and _URL.fullmatch(payload.picture) else None,
-        session=session,
+        # Other signers have sessions of their own; only ours are rows here.
+        session=ids.parse(payload.sid) if ours and payload.sid is not None else None,
         iat=payload.iat,
     )
 
