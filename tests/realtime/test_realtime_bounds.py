@@ -236,7 +236,7 @@ async def test_one_address_has_so_many_clients_outside_and_any_number_inside(
             await raw(live.port)
         assert refused.value.status == 429
         outside[0].cut()
-        await soon(lambda: not live.server.engine.gate.crowded("127.0.0.1"))
+        await soon(lambda: not live.server.engine.gate.refusal("127.0.0.1"))
         assert await raw(live.port)
 
 
@@ -258,7 +258,7 @@ async def test_the_application_says_what_of_an_address_counts_as_one(
         assert refused.value.status == 429
         assert await raw(live.port, X_Real_IP="203.0.114.4")
         outside[0].cut()
-        await soon(lambda: not live.server.engine.gate.crowded("203.0.113.9"))
+        await soon(lambda: not live.server.engine.gate.refusal("203.0.113"))
         assert await raw(live.port, X_Real_IP="203.0.113.4")
 
 

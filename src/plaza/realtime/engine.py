@@ -14,6 +14,7 @@ from plaza.realtime.deadlines import Deadlines
 from plaza.realtime.engineio import Opening
 from plaza.realtime.farewells import Farewells
 from plaza.realtime.gate import Gate
+from plaza.realtime.handshake import Answer
 from plaza.realtime.heads import Heads
 from plaza.realtime.inbox import Inbox
 from plaza.realtime.options import Options
@@ -57,6 +58,7 @@ class Engine:
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
         self.farewells = Farewells(options.connect_timeout)
         self._opened = opened
+        self._shut = Answer(503, 3, "Service unavailable", options.retry_after)
         self._ids: list[str] = []
         self._pings: Deadlines[Session] = Deadlines(options.ping_interval)
         self._pongs: Deadlines[Session] = Deadlines(options.ping_timeout)
@@ -103,9 +105,17 @@ class Engine:
             self._ids = [dice[at : at + 2 * ID_BYTES] for at in range(0, len(dice), 2 * ID_BYTES)]
         return self._ids.pop()
 
-    def open(self, link: Link, address: str, headers: Mapping[str, str]) -> Session:
-        """A new session on a link; its open packet is the link's to write."""
-        session = Session(self, link, address, headers)
+    def open(self, link: Link, address: str, headers: Mapping[str, str]) -> Session | Answer:
+        """A new session on a link, which has its open packet to write; or the answer where none may open now."""
+        options = self.options
+        network = address if options.network is None else options.network(address)
+        answer = self._shut if self.refusing else self.gate.refusal(network)
+        if answer is None and options.admit is not None:
+            wait = options.admit(address)
+            answer = None if wait is None else Answer(429, 3, "Too many connections", wait)
+        if answer is not None:
+            return answer
+        session = Session(self, link, address, network, headers)
         now = self.clock()
         self.sessions[session.id] = session
         self._pings.start(session, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plaza.realtime.deadlines import Deadlines
+from plaza.realtime.handshake import Answer
 
 if TYPE_CHECKING:
     from plaza.realtime.options import Options
@@ -25,25 +26,24 @@ class Gate:
 
     def __init__(self, options: Options) -> None:
         self._most = options.max_handshakes
+        self._full = Answer(503, 3, "Service unavailable", options.retry_after)
         self._per_address = options.per_address
-        self._network = options.network or str
+        self._crowded = Answer(429, 3, "Too many connections", options.retry_after)
         self._coming = 0
         """Those expected and those entering."""
         self._outside: dict[str, int] = {}
         self._patience: Deadlines[Session] = Deadlines(options.connect_timeout)
 
-    def full(self) -> bool:
-        """Whether as many are on their way in as may be."""
-        return self._coming >= self._most
-
-    def crowded(self, address: str) -> bool:
-        """Whether this address has as many outside as it may."""
-        return self._outside.get(self._network(address), 0) >= self._per_address
+    def refusal(self, network: str) -> Answer | None:
+        """What somebody is answered when as many as may be are on their way in, or outside from their network."""
+        if self._coming >= self._most:
+            return self._full
+        return self._crowded if self._outside.get(network, 0) >= self._per_address else None
 
     def arrive(self, session: Session, now: float) -> None:
         """A session was opened; its stage is `EXPECTED`."""
-        network = self._network(session.address)
-        self._outside[network] = self._outside.get(network, 0) + 1
+        outside, network = self._outside, session.network
+        outside[network] = outside.get(network, 0) + 1
         self._coming += 1
         self._patience.start(session, now)
 
@@ -68,12 +68,10 @@ class Gate:
             return
         if stage != RESTING:
             self._coming -= 1
-        network = self._network(session.address)
-        left = self._outside[network] - 1
-        if left:
-            self._outside[network] = left
-        else:
-            del self._outside[network]
+        outside, network = self._outside, session.network
+        outside[network] -= 1
+        if not outside[network]:
+            del outside[network]
 
     def come_back(self, session: Session, now: float) -> None:
         """It has left its last namespace."""

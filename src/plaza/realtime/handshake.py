@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from plaza.realtime.engine import Engine
     from plaza.realtime.options import Options
 
 MOST_PARAMETERS = 16
@@ -96,17 +95,6 @@ def origin_allowed(options: Options, headers: Mapping[str, str]) -> bool:
 def address_of(options: Options, peer: str, headers: Mapping[str, str]) -> str:
     """The client's address: the peer's, or what the application reads from a proxy it trusts."""
     return peer if options.address is None else options.address(peer, headers)
-
-
-def no_room(engine: Engine, address: str) -> Answer | None:
-    """Why no new session may open now, None if one may."""
-    options = engine.options
-    if engine.refusing or engine.gate.full():
-        return Answer(503, 3, "Service unavailable", options.retry_after)
-    if engine.gate.crowded(address):
-        return Answer(429, 3, "Too many connections", options.retry_after)
-    wait = None if options.admit is None else options.admit(address)
-    return None if wait is None else Answer(429, 3, "Too many connections", wait)
 
 
 def accept_key(key: bytes) -> bytes | None:

@@ -62,11 +62,11 @@ class Polling:
         return self._open(handshake.address_of(options, peer[0] if peer else "", headers), request.kept)
 
     def _open(self, address: str, kept: Mapping[str, str]) -> bytes | Answer:
-        answer = handshake.no_room(self.engine, address)
-        if answer is not None:
-            return answer
         polls = Polls(self.engine)
-        polls.session = session = self.engine.open(polls, address, kept)
+        session = self.engine.open(polls, address, kept)
+        if isinstance(session, Answer):
+            return session
+        polls.session = session
         session.blocked = True
         return self._opening.packet(session.id)
 

@@ -71,6 +71,7 @@ class Session:
         "headers",
         "id",
         "link",
+        "network",
         "paused",
         "queue",
         "receiver",
@@ -81,11 +82,13 @@ class Session:
 
     receiver: Receiver | None
 
-    def __init__(self, engine: Engine, link: Link, address: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, engine: Engine, link: Link, address: str, network: str, headers: Mapping[str, str]) -> None:
         self.id = engine.new_id()
         self.engine = engine
         self.link = link
         self.address = address
+        self.network = network
+        """What the gate counts of the address."""
         self.headers = headers
         self.queue: list[bytes] = []
         self.blocked = False

@@ -166,16 +166,14 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
             self._open(request, accept)
 
     def _open(self, request: Request, accept: bytes) -> None:
-        peer = self._transport.get_extra_info("peername")
-        address = handshake.address_of(
-            self.engine.options, str(peer[0]) if isinstance(peer, tuple) else "", request.headers
-        )
-        answer = handshake.no_room(self.engine, address)
-        if answer is not None:
-            self._answer(answer)
-            return
-        self.session = session = self.engine.open(self, address, request.kept)
-        self._accept(accept, text_frame(self.engine.opening.packet(session.id)))
+        engine, peer = self.engine, self._transport.get_extra_info("peername")
+        address = handshake.address_of(engine.options, peer[0] if isinstance(peer, tuple) else "", request.headers)
+        session = engine.open(self, address, request.kept)
+        if isinstance(session, Answer):
+            self._answer(session)
+        else:
+            self.session = session
+            self._accept(accept, text_frame(engine.opening.packet(session.id)))
 
     def _probe(self, sid: str, accept: bytes) -> None:
         session = self.engine.find(sid)
