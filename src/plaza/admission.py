@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 from functools import partial
 
 from plaza.adapters.jwks import KeySets
@@ -42,7 +41,7 @@ class Admission:
     async def admit(self, org: Organisation, token: str) -> tuple[Principal, int]:
         """The principal of a token and when it expires; whoever is suspended or signed out is refused."""
         now = self._clock()
-        claims = await self._verified(org, token, now)
+        claims = await self._verified(org, token, now.timestamp())
         if claims.session is not None:
             return await accounts.resume(self._store, org, claims, now), claims.expires
         coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
@@ -50,7 +49,7 @@ class Admission:
         person = await people.arrive(self._store, org, coming, known, now=now, new_id=self._new_id)
         return Principal(person.id, person.email, claims.role, key=claims.key), claims.expires
 
-    async def _verified(self, org: Organisation, token: str, now: datetime) -> Claims:
+    async def _verified(self, org: Organisation, token: str, now: float) -> Claims:
         """By the keys that the organisation had when it was found, else by those that it has now."""
         unproven = tokens.read(token, org)
         if isinstance(org, Entered):
@@ -58,7 +57,7 @@ class Admission:
                 return await self._proven(unproven, org.keys, now)
         return await self._proven(unproven, await organisations.keys(self._store, org), now)
 
-    async def _proven(self, token: Unproven, keys: Sequence[KeyRow], now: datetime) -> Claims:
+    async def _proven(self, token: Unproven, keys: Sequence[KeyRow], now: float) -> Claims:
         published = []
         if token.by_key_set:
             sets = [key for key in keys if key.jwks_url is not None]

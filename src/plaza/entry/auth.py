@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from plaza.entry.circular import Forget
-from plaza.kernel.clock import Clock
+from plaza.kernel.clock import Clock, seconds
 from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Forbidden, Invalid, StaffOnly, Unauthenticated
 from plaza.kernel.routes import Auth
@@ -61,7 +61,7 @@ class Authenticator:
     ) -> None:
         self._find = find
         self._admit = admit
-        self._clock = clock
+        self._now = seconds(clock)
         self._passed = passed
         """Seconds, of a clock that nobody sets."""
         self._tokens: dict[bytes, Remembered] = {}
@@ -132,7 +132,7 @@ class Authenticator:
     def known_token(self, org: Organisation, key: bytes) -> Remembered | None:
         """A token that is remembered and holds at this moment, without asking anybody."""
         known = self._tokens.get(key)
-        if known is None or known.org != org.id or known.expires <= self._clock().timestamp():
+        if known is None or known.org != org.id or known.expires <= self._now():
             return None
         return known
 

@@ -156,9 +156,10 @@ def read(token: str, org: Organisation) -> Unproven:
     return unproven
 
 
-def prove(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published], now: datetime) -> Claims:
+def prove(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published], now: float) -> Claims:
     """The claims of a token that one of the organisation's keys signed, or one that those publish; else `NotSigned`.
 
+    `now` is in Unix seconds, as a token's times are.
     Of its kin are `TokenExpired`, and `InvalidToken` where the times or the names do not hold.
     """
     signer = _signer(token, keys, published)
@@ -255,16 +256,15 @@ def published(kid: str, key: Any) -> str:
     return f"{kid}/{key.key_id}"
 
 
-def _accepted(payload: _Payload, now: datetime, key: str, *, ours: bool) -> Claims:
+def _accepted(payload: _Payload, now: float, key: str, *, ours: bool) -> Claims:
     """The claims, when the times, the audience and the names hold."""
-    present = now.timestamp()
-    begun = payload.iat if payload.iat is not None else present
-    if payload.exp <= present:
+    begun = payload.iat if payload.iat is not None else now
+    if payload.exp <= now:
         raise TokenExpired
     if payload.exp > begun + LONGEST_SECONDS + SKEW_SECONDS:
         raise InvalidToken
     meant = payload.aud in (None, AUDIENCE) or (isinstance(payload.aud, list) and AUDIENCE in payload.aud)
-    if begun > present + SKEW_SECONDS or not meant:
+    if begun > now + SKEW_SECONDS or not meant:
         raise InvalidToken
     if "\x00" in payload.sub or "\x00" in (payload.name or "") or "\x00" in (payload.picture or ""):
         raise InvalidToken
