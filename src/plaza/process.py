@@ -24,8 +24,11 @@ DRAIN_SECONDS = 5.0
 GRACE_SECONDS = 5
 """How long requests that are under way may take after that."""
 BACKLOG = 2_048
-COLLECT_AFTER = 10_000
-"""Objects more than were freed, of the kinds that can be in a cycle; a socket is about ten."""
+COLLECT_AFTER = 25_000, 4
+"""Objects more than were freed, of the kinds that can be in a cycle, and so often before older ones are looked at too.
+
+A socket is about ten: two thousand may come before everybody waits for a millisecond, ten thousand before it is five.
+"""
 
 
 class _Server(uvicorn.Server):
@@ -99,7 +102,7 @@ def spare_collecting() -> None:
     What ends here is freed by its last reference: cycles are rare.
     """
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def raise_open_files() -> None:

@@ -45,7 +45,7 @@ class Unverified(Forbidden):
     message = "Verify your e-mail address first."
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """A verified token."""
 
     org: int

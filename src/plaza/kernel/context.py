@@ -32,7 +32,7 @@ class Organisation(msgspec.Struct, frozen=True):
     settings: OrgSettings
 
 
-class Principal(msgspec.Struct, frozen=True):
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who acts: a person of the organisation, with what their token says and stands on."""
 
     id: int
