@@ -200,7 +200,7 @@ class Client:
         if session.ended:
             return None
         threshold = Threshold(session.engine.options.queue_events)
-        self._arriving = socket = Socket(self, name, self._server.new_id(), place.rooms, threshold)
+        self._arriving = socket = Socket(self, name, session.engine.new_id(), place.rooms, threshold)
         try:
             answer = place.handler.connect(socket, auth)
         except Exception as error:

@@ -25,7 +25,7 @@ DRAIN_STEP, DRAIN_PAUSE = 0.05, 0.25
 """The shortest and the longest time between two moments at which a draining server parts from some clients."""
 ID_BYTES = 15
 IDS_AT_ONCE = 64
-"""Session ids that are made of one asking of the system for randomness."""
+"""Ids that are made of one asking of the system for randomness."""
 
 
 class Parting(Protocol):
@@ -99,7 +99,7 @@ class Engine:
             await asyncio.sleep(0.01)
 
     def new_id(self) -> str:
-        """A session's id, which nobody can guess."""
+        """The id of a session or a socket: of all processes nobody else has it, and nobody can guess it."""
         if not self._ids:
             dice = os.urandom(ID_BYTES * IDS_AT_ONCE).hex()
             self._ids = [dice[at : at + 2 * ID_BYTES] for at in range(0, len(dice), 2 * ID_BYTES)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import secrets
 import socket
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -46,8 +44,6 @@ class Server:
         self.polling = Polling(self.engine)
         """The ASGI application for every request under `Options.path`."""
         self.places = {name: Place(name, handler, Rooms()) for name, handler in namespaces.items()}
-        self._name = secrets.token_urlsafe(9)
-        self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -118,7 +114,3 @@ class Server:
         task = self.engine.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def new_id(self) -> str:
-        """A socket's id, unique among all processes and no secret."""
-        return f"{self._name}{next(self._numbers):x}"
