@@ -58,7 +58,7 @@ async def described(options: Options, data: Path, *sides: Side, packages: Sequen
         "disk": f"{_filesystem(data)}, fdatasync of 8 KiB {await asyncio.to_thread(_sync_ms, data):.2f} ms (median)",
         "load": f"{os.getloadavg()[2]:.1f} processes wanted a core in the last 15 minutes, this bench included",
         "Plaza": _revision(),
-        "Python": f"{platform.python_version()} (uvloop {version('uvloop')}, asyncpg {version('asyncpg')})",
+        "Python": f"{platform.python_version()}, {_build()} (uvloop {version('uvloop')}, asyncpg {version('asyncpg')})",
     }
     if packages:
         found["Node"] = f"{node_version(node(options))} ({_versions(packages)})"
@@ -66,6 +66,11 @@ async def described(options: Options, data: Path, *sides: Side, packages: Sequen
         (row,) = await side.ask("show server_version")
         found["PostgreSQL"] = row[0].split()[0]
     return found
+
+
+def _build() -> str:
+    """Whose interpreter it is; one compiled apart is often neither optimised by profile nor in one piece."""
+    return "the distribution's" if sys.base_prefix == "/usr" else "compiled apart"
 
 
 def _field(file: str, name: str) -> str:
