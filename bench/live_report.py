@@ -193,7 +193,7 @@ def _notes(options: Options) -> list[str]:
         f"collecting garbage) and warms everything up; when they have left, {OTHERS:,} of them come and go once more, "
         "uncounted, since collecting garbage cools a side down. In a turn "
         f"{OTHERS:,} ({NEWCOMERS} to {WHOLE}) come in with tokens that the side has not seen: one in {FEW} before "
-        "the others and uncounted, since the other sides' turns have cooled it down as well. The others leave, and come "
+        "the others and uncounted, since the other sides' turns have cooled it down as well. They leave, and come "
         f"back with the same. {CONNECTING_AT_ONCE} come at once, whose sockets and CONNECT frames were made before.",
         "The peers verify a token each time; Plaza does so once and remembers it until it expires or is taken back. "
         "All clients send the same head of a request, which Plaza reads once; where each has one of its own (a cookie, "
