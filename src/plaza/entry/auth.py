@@ -79,8 +79,7 @@ class Authenticator:
         found = await self._find(slug)
         if before == self._forgotten:
             self._organisations[slug] = (present, found)
-            if len(self._organisations) > MOST_ORGANISATIONS:
-                _shed(self._organisations)
+            _shed(self._organisations, MOST_ORGANISATIONS)
         return found
 
     def known_organisation(self, slug: str) -> Organisation | None:
@@ -125,8 +124,7 @@ class Authenticator:
     def remember(self, org: Organisation, key: bytes, principal: Principal, expires: int) -> Remembered:
         """Keeps whose token it is until it expires (Unix seconds), or is taken back."""
         known = self._tokens[key] = Remembered(org.id, principal, expires)
-        if len(self._tokens) > MOST_TOKENS:
-            _shed(self._tokens)
+        _shed(self._tokens, MOST_TOKENS)
         return known
 
     def known_token(self, org: Organisation, key: bytes) -> Remembered | None:
@@ -155,10 +153,11 @@ def key_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _shed(memory: dict[Any, Any]) -> None:
-    """Drops the oldest eighth; one by one, each would be looked for behind all that went before."""
-    for oldest in list(islice(memory, len(memory) // 8)):
-        del memory[oldest]
+def _shed(memory: dict[Any, Any], most: int) -> None:
+    """Drops the oldest eighth of more than `most`; one by one, each would be looked for behind all that went before."""
+    if len(memory) > most:
+        for oldest in list(islice(memory, most // 8)):
+            del memory[oldest]
 
 
 def bearer(value: str | None) -> str | None:

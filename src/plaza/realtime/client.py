@@ -61,8 +61,7 @@ class Client:
             session.engine.gate.enter(session)
         elif packet.kind == socketio.ACK:
             return  # nothing here asks a client for one
-        waiting = self._put(packet)
-        if waiting and waiting >= session.engine.options.inbound_events:
+        if self._put(packet) >= session.engine.options.inbound_events:
             session.pause()
 
     def closed(self, reason: str) -> None:

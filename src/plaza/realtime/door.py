@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from plaza.realtime.engine import Engine
 
 
-class Door(WebSocket):
+class Door(WebSocket, kw_only=True):
     """A connection that has said nothing yet; its first bytes show whether it is a WebSocket."""
 
     # What uvicorn gives, for its own protocol.
-    config: Config = None  # type: ignore[assignment]
-    server_state: Any = None
-    app_state: dict[str, Any] = None  # type: ignore[assignment]
+    config: Config
+    server_state: Any
+    app_state: dict[str, Any]
     _loop: asyncio.AbstractEventLoop | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

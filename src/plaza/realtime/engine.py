@@ -14,7 +14,7 @@ from plaza.realtime.deadlines import Deadlines
 from plaza.realtime.engineio import Opening
 from plaza.realtime.farewells import Farewells
 from plaza.realtime.gate import Gate
-from plaza.realtime.handshake import Answer
+from plaza.realtime.handshake import TOO_MANY, UNAVAILABLE, Answer
 from plaza.realtime.heads import Heads
 from plaza.realtime.inbox import Inbox
 from plaza.realtime.options import Options
@@ -58,7 +58,7 @@ class Engine:
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
         self.farewells = Farewells(options.connect_timeout)
         self._opened = opened
-        self._shut = Answer(503, 3, "Service unavailable", options.retry_after)
+        self._shut = UNAVAILABLE._replace(retry_after=options.retry_after)
         self._ids: list[str] = []
         self._pings: Deadlines[Session] = Deadlines(options.ping_interval)
         self._pongs: Deadlines[Session] = Deadlines(options.ping_timeout)
@@ -112,7 +112,7 @@ class Engine:
         answer = self._shut if self.refusing else self.gate.refusal(network)
         if answer is None and options.admit is not None:
             wait = options.admit(address)
-            answer = None if wait is None else Answer(429, 3, "Too many connections", wait)
+            answer = None if wait is None else TOO_MANY._replace(retry_after=wait)
         if answer is not None:
             return answer
         session = Session(self, link, address, network, headers)

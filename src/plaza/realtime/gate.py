@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plaza.realtime.deadlines import Deadlines
-from plaza.realtime.handshake import Answer
+from plaza.realtime.handshake import TOO_MANY, UNAVAILABLE, Answer
 
 if TYPE_CHECKING:
     from plaza.realtime.options import Options
@@ -26,9 +26,9 @@ class Gate:
 
     def __init__(self, options: Options) -> None:
         self._most = options.max_handshakes
-        self._full = Answer(503, 3, "Service unavailable", options.retry_after)
+        self._full = UNAVAILABLE._replace(retry_after=options.retry_after)
         self._per_address = options.per_address
-        self._crowded = Answer(429, 3, "Too many connections", options.retry_after)
+        self._crowded = TOO_MANY._replace(retry_after=options.retry_after)
         self._coming = 0
         """Those expected and those entering."""
         self._outside: dict[str, int] = {}

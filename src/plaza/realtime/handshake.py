@@ -41,6 +41,8 @@ FORBIDDEN = Answer(403, 4, "Forbidden")
 BAD_VERSION = Answer(400, 5, "Unsupported protocol version")
 TOO_LARGE = Answer(413, 3, "Payload too large")
 NOT_FOUND = Answer(404, 3, "Not found")
+UNAVAILABLE = Answer(503, 3, "Service unavailable")
+TOO_MANY = Answer(429, 3, "Too many connections")
 
 
 class Request(msgspec.Struct, frozen=True):

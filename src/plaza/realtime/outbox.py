@@ -55,8 +55,7 @@ class Outbox:
         if not outlet.urgent:
             outlet.urgent = True
             self._direct.append(outlet)
-            if not self.awake:
-                self._wake()
+            self._wake()
 
     def many(self, addressees: Collection[Addressee], frames: Sequence[bytes], volatile: bool = False) -> None:
         """Queue frames for all of them; the cost of a delivery is this loop's body and a share of one write."""
@@ -73,8 +72,7 @@ class Outbox:
             elif large and not queue:
                 bulk.append(outlet)
             queue += frames
-        if not self.awake:
-            self._wake()
+        self._wake()
 
     def _held(self, outlet: Outlet, frames: Sequence[bytes], volatile: bool) -> bool:
         if len(outlet.queue) + len(frames) > self._room(volatile):
@@ -89,8 +87,9 @@ class Outbox:
         return self._most // 2 if volatile else self._most
 
     def _wake(self) -> None:
-        self.awake = True
-        self.loop.call_soon(self.flush)
+        if not self.awake:
+            self.awake = True
+            self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what is queued, of large rooms a slice."""

@@ -159,8 +159,8 @@ def read(token: str, org: Organisation) -> Unproven:
 def prove(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published], now: float) -> Claims:
     """The claims of a token that one of the organisation's keys signed, or one that those publish; else `NotSigned`.
 
-    `now` is in Unix seconds, as a token's times are.
-    Of its kin are `TokenExpired`, and `InvalidToken` where the times or the names do not hold.
+    Of its kin are `TokenExpired`, and `InvalidToken` where the times or the names do not hold. `now`, as a token's
+    times, is in Unix seconds.
     """
     signer = _signer(token, keys, published)
     if signer is None:
