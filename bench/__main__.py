@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import direct_messages, footprint, idle, live, people
+from bench import against, direct_messages, footprint, idle, live, people
 from bench.options import Options
 from bench.report import Report, show, write
 from bench.servers import ROOT
@@ -24,6 +24,7 @@ SCENARIOS: dict[str, Callable[[Options], Awaitable[Report]]] = {
     "live": live.run,
     "idle": idle.run,
 }
+AGAINST = "against"
 LONGEST_SECONDS = 1800
 """No scenario may last longer, whatever it was told."""
 _WIDTH = 140
@@ -51,10 +52,13 @@ def main() -> None:
     )
     parser.add_argument("--node", help="the Node that runs the peer (the machine's)")
     parser.add_argument("--folder", type=Path, help="where data folders are made (the system's for temporary files)")
+    parser.add_argument("--against", metavar="REV", help="this tree beside another revision: messages and connects")
     parser.add_argument("--dry", action="store_true", help="write no results")
     given = vars(parser.parse_args())
     names, dry = given.pop("scenario") or list(SCENARIOS), given.pop("dry")
-    if unknown := [name for name in names if name not in SCENARIOS]:
+    if given["against"] is not None:
+        names = [AGAINST]
+    if unknown := [name for name in names if name not in SCENARIOS and name != AGAINST]:
         parser.error(f"no scenario is called {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
     options = Options(**given | {name: tuple(given[name]) for name in ("senders", "sockets")})
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which ends what was started
@@ -67,7 +71,7 @@ def main() -> None:
 
 
 async def _run(name: str, options: Options) -> Report:
-    return await SCENARIOS[name](options)
+    return await (against.run if name == AGAINST else SCENARIOS[name])(options)
 
 
 if __name__ == "__main__":

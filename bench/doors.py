@@ -51,6 +51,8 @@ class Entry:
     load: float
     server_known: float
     load_known: float
+    job: str = ""
+    """What was connected to, where a side has more than one."""
 
     @property
     def cost(self) -> float:
@@ -73,6 +75,7 @@ class Guests:
     others: Sequence[Member]
     each: int
     """Of the others, in a turn."""
+    job: str = ""
 
     def of(self, turn: int) -> Sequence[Member]:
         """The others of a turn."""
@@ -87,13 +90,13 @@ async def run(options: Options, folder: Path) -> list[Entry]:
     for life in range(1, options.lives + 1):
         async with AsyncExitStack() as stack:
             sides = [await _guests(stack, name, options, folder, people) for name in SIDES]
-            memory = [_stay(guests) for guests in sides]
-            for turn in range(TURNS):
+            memory = [stay(guests) for guests in sides]
+            for number in range(TURNS):
                 for guests, each in zip(sides, memory, strict=True):
-                    entry = _turn(guests, turn, each)
+                    entry = turn(guests, number, each)
                     entries.append(entry)
                     machine.say(
-                        f"{sockets:,} sockets, life {life}, turn {turn + 1}: {entry.side:<11} {entry.fresh:>6,.0f} "
+                        f"{sockets:,} sockets, life {life}, turn {number + 1}: {entry.side:<11} {entry.fresh:>6,.0f} "
                         f"connects/s, known {entry.known:>6,.0f}/s, {entry.bytes_each / 1000:.1f} kB each"
                     )
     return entries
@@ -113,7 +116,7 @@ async def _guests(stack: AsyncExitStack, name: str, options: Options, folder: Pa
     return Guests(host, Audience(host.ports, ORG), staying, side.members[crowd:], NEWCOMERS)
 
 
-def _stay(guests: Guests) -> float:
+def stay(guests: Guests) -> float:
     """Lets those in who stay for a while: the bytes that each takes."""
     host, audience, staying = guests.host, guests.audience, guests.staying
     quiet(host, audience)
@@ -132,20 +135,20 @@ def _stay(guests: Guests) -> float:
     return each
 
 
-def _turn(guests: Guests, turn: int, bytes_each: float) -> Entry:
+def turn(guests: Guests, number: int, bytes_each: float) -> Entry:
     """Lets the others of a turn in twice: with new tokens, then with the same.
 
     A few of them come before, and are not counted: what the other sides drove out of the processor's caches comes back,
     which would weigh most with whoever is done first.
     """
-    others = guests.of(turn)
+    others = guests.of(number)
     few = len(others) // FEW
     _admitted(guests, others[:few])
     others = others[few:]
     fresh, server, load = _admitted(guests, others)
     known, server_known, load_known = _admitted(guests, others)
     name, sockets = guests.host.name, len(guests.staying)
-    return Entry(name, sockets, fresh, known, bytes_each, server, load, server_known, load_known)
+    return Entry(name, sockets, fresh, known, bytes_each, server, load, server_known, load_known, guests.job)
 
 
 def _admitted(guests: Guests, people: Sequence[Member]) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.options import Options
-from bench.servers import ORG, PEER, Member, NotReady, free_port, install, node, ready
+from bench.servers import ORG, PEER, THIS, Member, NotReady, Tree, free_port, install, node, ready
 from plaza.domains.organisations import tokens
 from plaza.domains.organisations.queries import KeyRow
 from plaza.kernel.context import Organisation, OrgSettings
@@ -58,12 +58,17 @@ def members(count: int, first: int = 0) -> list[Member]:
 
 @contextlib.asynccontextmanager
 async def host(
-    name: str, options: Options, folder: Path, count: int = 1, broker: tuple[int, int] | None = None
+    name: str,
+    options: Options,
+    folder: Path,
+    count: int = 1,
+    broker: tuple[int, int] | None = None,
+    tree: Tree = THIS,
 ) -> AsyncIterator[Host]:
     """A side of so many processes on the servers' core; several of them hear each other through a Redis."""
     if name != PLAZA:
         install()
-    env = os.environ | {"LIVE_SECRET": (_KEY.secret or b"").hex(), "NODE_ENV": "production"}
+    env = tree.environment() | {"LIVE_SECRET": (_KEY.secret or b"").hex(), "NODE_ENV": "production"}
     if broker is not None:
         env["LIVE_REDIS"] = f"redis://127.0.0.1:{broker[0]}"
     log = folder / f"{name}.log"
@@ -72,11 +77,11 @@ async def host(
         with processes.on_cores({options.server_core}):
             for _ in range(count):
                 port = free_port()
-                started.append((port, processes.start([*_command(name, options), str(port)], log, env)))
+                started.append((port, processes.start([*_command(name, options, tree), str(port)], log, env)))
         for port, process in started:
             await ready(process, port, log)
         yield Host(
-            name,
+            name if tree is THIS else tree.name,
             [port for port, _ in started],
             lambda: [process.pid for _, process in started],
             broker[1:] if broker else (),
@@ -86,9 +91,9 @@ async def host(
             await asyncio.to_thread(processes.end, process)
 
 
-def _command(name: str, options: Options) -> list[str]:
+def _command(name: str, options: Options, tree: Tree) -> list[str]:
     if name == PLAZA:
-        return [sys.executable, str(PEER.parent / "live_server.py")]
+        return [sys.executable, str(tree.root / "bench" / "live_server.py")]
     return [node(options), "--expose-gc", str(PEER / _SCRIPTS[name])]
 
 

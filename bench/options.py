@@ -37,6 +37,9 @@ class Options:
     """Where data folders are made; None for the system's folder for temporary files. Not in memory: commits would
     cost nothing."""
 
+    against: str | None = None
+    """A revision to compare this tree with, in place of the peers."""
+
     @property
     def middle(self) -> int:
         """Members of the room in which everything is measured: 1,000, or the most where that is no size."""

@@ -45,6 +45,11 @@ class Round:
     resting: float
     others: float
 
+    @property
+    def cost(self) -> float:
+        """Microseconds of processor time, PostgreSQL's included, for a message."""
+        return (self.server + self.postgres) / self.sent * 1e6
+
 
 @dataclass
 class Tally:

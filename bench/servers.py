@@ -12,23 +12,21 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
+import jwt
 
 from bench import processes
 from bench.options import Options, cores
-from plaza.domains.organisations import service as organisations
-from plaza.domains.organisations import tokens
 from plaza.store.embedded import PrivatePostgres, running
 from plaza.store.migrate import migrate
-from plaza.store.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = Path(__file__).resolve().parent / "peer"
 ORG = "bench"
+TOKEN_SECONDS = 7_200
 READY_SECONDS = 30.0
 _POLL_SECONDS = 0.005
 _OLDEST_NODE = 20
@@ -36,6 +34,22 @@ _OLDEST_NODE = 20
 
 class NotReady(Exception):  # noqa: N818 — what the server is
     """A server did not start; the text has its last words."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A checkout of Plaza whose server is measured."""
+
+    name: str
+    root: Path
+
+    def environment(self) -> dict[str, str]:
+        """That of a process which runs this checkout, with no settings but the defaults."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PLAZA_")}
+        return env | {"PYTHONPATH": f"{self.root / 'src'}{os.pathsep}{self.root}"}
+
+
+THIS = Tree("Plaza", ROOT)
 
 
 @dataclass(frozen=True)
@@ -76,28 +90,27 @@ class Side:
 
 
 @contextlib.asynccontextmanager
-async def plaza(options: Options, folder: Path, people: int = 0) -> AsyncIterator[Side]:
+async def plaza(options: Options, folder: Path, people: int = 0, tree: Tree = THIS) -> AsyncIterator[Side]:
     """`plaza serve`, one process on the servers' core, in a data folder of its own; with so many people enrolled."""
     data = folder / "plaza"
     with processes.on_cores({options.server_core}):
-        port, process = serve(data, folder / "plaza.log")
+        port, process = serve(data, folder / "plaza.log", tree)
     try:
         await ready(process, port, folder / "plaza.log")
         url = running(data)
         assert url is not None
         postgres = [pid for pid in processes.tree(process.pid) if processes.is_postgres(pid)]
         processes.pin(postgres, options.postgres_cores)
-        yield Side("Plaza", port, process, url, postgres[0], await enrol(url, people))
+        yield Side(tree.name, port, process, url, postgres[0], await enrol(url, people, tree))
     finally:
         await asyncio.to_thread(processes.end, process)
 
 
-def serve(data: Path, log: Path) -> tuple[int, subprocess.Popen[bytes]]:
+def serve(data: Path, log: Path, tree: Tree = THIS) -> tuple[int, subprocess.Popen[bytes]]:
     """Starts `plaza serve` on a free port."""
     port = free_port()
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PLAZA_")}
-    command = [str(Path(sys.executable).parent / "plaza"), "serve", "--data-dir", str(data), "--port", str(port)]
-    return port, processes.start(command, log, env | {"PLAZA_RATE_LIMITS": "off"})
+    command = [sys.executable, "-m", "plaza", "serve", "--data-dir", str(data), "--port", str(port)]
+    return port, processes.start(command, log, tree.environment() | {"PLAZA_RATE_LIMITS": "off"})
 
 
 @contextlib.asynccontextmanager
@@ -195,22 +208,22 @@ async def _answers(port: int) -> bool:
         writer.close()
 
 
-async def enrol(url: str, people: int) -> list[Member]:
+async def enrol(url: str, people: int, tree: Tree = THIS) -> list[Member]:
     """Makes the organisation and signs tokens for so many people; they come to be when they connect."""
     if not people:
         return []
-    db = Postgres(url, size=1)
-    await db.open()
+    create = [sys.executable, "-m", "plaza", "org", "create", ORG, "--database-url", url]
+    await asyncio.to_thread(subprocess.run, create, env=tree.environment(), check=True, stdout=subprocess.DEVNULL)
+    connection = await asyncpg.connect(url)
     try:
-        now = datetime.now(UTC)
-        org = await organisations.create(db, ORG, None, now)
-        key = (await organisations.keys(db, org))[0]
-        emails = [f"person-{number:03d}@bench.test" for number in range(people)]
-        return [
-            Member(email, tokens.mint(org, key, subject=email, email=email, now=now, seconds=3600)) for email in emails
-        ]
+        kid, secret = await connection.fetchrow("select kid, secret from org_key where secret is not null")
     finally:
-        await db.close()
+        await connection.close()
+    times = {"iat": int(time.time()), "exp": int(time.time()) + TOKEN_SECONDS}
+    return [
+        Member(email, jwt.encode({"org": ORG, "sub": email, "email": email} | times, secret, headers={"kid": kid}))
+        for email in (f"person-{number:05d}@bench.test" for number in range(people))
+    ]
 
 
 async def differences(one: Side, other: Side) -> list[str]:
