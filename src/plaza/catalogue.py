@@ -43,8 +43,10 @@ from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.entry import openapi
 from plaza.entry.sockets import TABLE as SOCKETS
+from plaza.kernel.checks import Finding
 from plaza.kernel.counters import Recount
 from plaza.kernel.outbox import Fact, Listener
+from plaza.kernel.sql import Statement
 
 TABLES = (
     ACCOUNTS,
@@ -74,6 +76,8 @@ LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
 """What facts say on sockets."""
 RECOUNTS: tuple[Recount, ...] = (follows.TIES, connections.TIES, HIDDEN, EARNED)
 """How every counter is counted again."""
+CHECKS: tuple[Statement[Finding], ...] = ()
+"""What `plaza doctor` asks of the rows; each row that a statement returns is a finding."""
 
 
 def listeners(new_id: Callable[[], int]) -> dict[type[Fact], list[Listener]]:

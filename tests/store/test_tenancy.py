@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-SERVER_WIDE = {"bus_letter", "event_log", "migration", "node", "outbox"}
-"""Tables about the server, and the outbox, whose key is the order of its rows."""
+SERVER_WIDE = {"bus_letter", "event_log", "migration", "migration_step", "node", "outbox", "upgrade_finding"}
+"""Tables about the server and its upgrades, and the outbox, whose key is the order of its rows."""
 
 
 @pytest.fixture

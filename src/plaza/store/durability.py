@@ -16,15 +16,20 @@ class NotDurable(Trouble):
     """The server may lose acknowledged writes; the text names the settings and their values."""
 
 
-async def check_durability(connection: asyncpg.Connection) -> None:
-    """Raises `NotDurable` unless `fsync`, `full_page_writes` and `synchronous_commit` are on for this connection."""
+REMEDY = "Turn each on and start again (look at its configuration and at ALTER SYSTEM, ALTER DATABASE and ALTER ROLE)."
+
+
+async def unsafe_settings(connection: asyncpg.Connection) -> str | None:
+    """A sentence that names the settings of this connection with which writes may be lost; None when all are on."""
     rows = await connection.fetch(
         "select name, setting from pg_catalog.pg_settings where name = any($1::text[])", list(SAFE)
     )
     found = {row["name"]: row["setting"] for row in rows}
     wrong = [f"{name} is {found.get(name)}" for name, safe in SAFE.items() if found.get(name) not in safe]
-    if wrong:
-        raise NotDurable(
-            f"This PostgreSQL may lose what it acknowledged: {', '.join(wrong)}. Turn each on and start again "
-            f"(look at its configuration and at ALTER SYSTEM, ALTER DATABASE and ALTER ROLE)."
-        )
+    return f"This PostgreSQL may lose what it acknowledged: {', '.join(wrong)}." if wrong else None
+
+
+async def check_durability(connection: asyncpg.Connection) -> None:
+    """Raises `NotDurable` unless `fsync`, `full_page_writes` and `synchronous_commit` are on for this connection."""
+    if (sentence := await unsafe_settings(connection)) is not None:
+        raise NotDurable(f"{sentence} {REMEDY}")

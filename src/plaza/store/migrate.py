@@ -1,18 +1,25 @@
-"""Forward-only migrations: numbered SQL files with checksums, under one advisory lock, each in its own transaction."""
+"""Forward-only migrations: numbered SQL files with checksums, under one advisory lock, each in its own transaction.
+
+A file may have a Python step beside it (migration_steps.py), which runs to its end before the next file is applied.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
-from importlib import resources
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
 
+from plaza.store import migration_steps as steps
+from plaza.store.migration_steps import LOCK_TIMEOUT
+
+FOLDER = Path(__file__).parent / "migrations"
 LOCK = 7_041_962
 """The advisory lock that migrating processes wait for; any number that only we use."""
-LOCK_TIMEOUT = "4s"
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 _TABLE = """
@@ -26,15 +33,16 @@ create table if not exists migration (
 
 
 class Migration(NamedTuple):
-    """One file."""
+    """One file, with the file of its Python step if it has one."""
 
     number: int
     name: str
     text: str
+    step: Path | None = None
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the text."""
+        """SHA-256 of the SQL alone: a step that failed may be mended and go on."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -50,50 +58,68 @@ class MigrationError(Exception):
     """The database and the files disagree; nothing was changed."""
 
 
-def migrations() -> list[Migration]:
+def migrations(folder: Path = FOLDER) -> list[Migration]:
     """The files of this version, in order, without holes."""
-    folder = resources.files("plaza.store") / "migrations"
-    found = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
     files = []
-    for place, name in enumerate(found, 1):
-        match = _NAME.fullmatch(name)
+    for place, file in enumerate(sorted(folder.glob("*.sql")), 1):
+        match = _NAME.fullmatch(file.name)
         if match is None or int(match[1]) != place:
-            raise MigrationError(f"the migration {name} is not number {place:04d} with a plain name")
-        files.append(Migration(place, name, (folder / name).read_text(encoding="utf-8")))
+            raise MigrationError(f"the migration {file.name} is not number {place:04d} with a plain name")
+        step = file.with_suffix(".py")
+        files.append(Migration(place, file.name, file.read_text(encoding="utf-8"), step if step.exists() else None))
+    alone = {step.name for step in folder.glob("[0-9]*.py")} - {file.step.name for file in files if file.step}
+    if alone:
+        raise MigrationError(f"{', '.join(sorted(alone))} has no SQL of the same name beside it")
     return files
 
 
-async def migrate(url: str) -> Migrated:
+async def migrate(url: str, files: Sequence[Migration] | None = None) -> Migrated:
     """Brings the database at `url` to this version; safe when two processes do it at once."""
     begun = time.monotonic()
+    files = migrations() if files is None else files
     connection = await asyncpg.connect(url, timeout=10)
     try:
         await connection.execute("select pg_advisory_lock($1)", LOCK)
-        await connection.execute(_TABLE)
-        done = dict(await connection.fetch("select number, checksum from migration order by number"))
-        files = migrations()
-        _check(done, files)
-        for file in files[len(done) :]:
-            await _apply(connection, file)
-        return Migrated(len(files) - len(done), len(files), time.monotonic() - begun)
+        for table in (_TABLE, *steps.TABLES):
+            await connection.execute(table)
+        pending = await _pending(connection, files)
+        for file, applied in pending:
+            if not applied:
+                await _apply(connection, file)
+            if file.step is not None:
+                await steps.run_step(connection, file.number, file.step)
+        return Migrated(len(pending), len(files), time.monotonic() - begun)
     finally:
         await connection.close()
 
 
 async def pending(url: str) -> tuple[int, int]:
-    """(applied, known) migrations, changing nothing; `MigrationError` when they disagree."""
+    """(applied, known) migrations, changing nothing; `MigrationError` when they disagree.
+
+    One whose step has not ended is not applied.
+    """
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        exists = await connection.fetchval("select to_regclass('migration') is not null")
-        rows = await connection.fetch("select number, checksum from migration order by number") if exists else []
-        done, files = dict(rows), migrations()
-        _check(done, files)
-        return len(done), len(files)
+        files = migrations()
+        return len(files) - len(await _pending(connection, files)), len(files)
     finally:
         await connection.close()
 
 
-def _check(done: dict[int, str], files: list[Migration]) -> None:
+async def _pending(connection: Any, files: Sequence[Migration]) -> list[tuple[Migration, bool]]:
+    """The files that are not done, each with whether its SQL is."""
+    exists = await connection.fetchval("select to_regclass('migration') is not null")
+    rows = await connection.fetch("select number, checksum from migration order by number") if exists else []
+    done, stepped = dict(rows), await steps.finished(connection)
+    _check(done, files)
+    return [
+        (file, file.number in done)
+        for file in files
+        if file.number not in done or (file.step is not None and file.number not in stepped)
+    ]
+
+
+def _check(done: dict[int, str], files: Sequence[Migration]) -> None:
     if len(done) > len(files):
         raise MigrationError(
             f"the database is at migration {len(done)}, this version of Plaza knows {len(files)}: use the newer version"

@@ -14,7 +14,8 @@ HEAD = "-- The schema as it is: the sum of the migrations, written by `python -m
 
 _TABLES = """
     select c.oid, c.relname, c.relpersistence = 'u' as unlogged from pg_class c
-    where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and c.relname <> 'migration'
+    where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+        and c.relname not in ('migration', 'migration_step', 'upgrade_finding')
     order by c.relname
 """
 _COLUMNS = """

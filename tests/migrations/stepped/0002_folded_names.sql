@@ -1,0 +1,3 @@
+-- The new column, which the version before does not fill.
+
+alter table member add column folded text unique;
