@@ -34,7 +34,7 @@ from plaza.entry.catchup import Page, Place
 from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
-from plaza.entry.limits import Limits, network
+from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.outbox_page import OutboxPage
 from plaza.entry.proxies import Proxies
@@ -46,6 +46,7 @@ from plaza.kernel.clock import Clock, system_clock
 from plaza.kernel.context import Context, Organisation, Principal
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.ids import Ids, parse
+from plaza.kernel.limits import network
 from plaza.kernel.outbox import Announced, Facts
 from plaza.kernel.ports import Bus
 from plaza.kernel.sql import Database
@@ -260,6 +261,7 @@ class Plaza:
             new_id=self.new_id,
             tell=self.switchboard.tell,
             forget=self.switchboard.forget,
+            buckets=self.limits,
             request_id=request_id,
             origin=origin,
             address=address,

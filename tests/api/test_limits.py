@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from plaza.entry.limits import EVENTS, READS, STRANGERS
+from plaza.kernel.limits import EVENTS, READS, STRANGERS
 from tests.server import SETTINGS, Running
 from tests.sockets.twins import through, twins
 from tests.world import World
@@ -28,7 +28,7 @@ async def test_who_asks_too_fast_is_told_when_to_come_back_and_others_are_not(li
     alice, bob = await limited.north.people("alice", "bob")
     answers = [
         await alice.ask("GET", "messages/unread-count", headers={"x-forwarded-for": f"203.0.113.{number}"})
-        for number in range(READS.burst + 60)
+        for number in range(READS.capacity + 60)
     ]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused
@@ -41,7 +41,7 @@ async def test_who_asks_too_fast_is_told_when_to_come_back_and_others_are_not(li
 async def test_a_socket_that_talks_too_fast_is_refused_and_lives(limited: World) -> None:
     (alice,) = await limited.north.people("alice")
     socket = await alice.socket()
-    answers = [await socket.ask("getOnlineUsers") for _ in range(EVENTS.burst + 60)]
+    answers = [await socket.ask("getOnlineUsers") for _ in range(EVENTS.capacity + 60)]
     refused = [answer for answer in answers if isinstance(answer, dict)]
     assert refused
     assert {answer["code"] for answer in refused} == {"rate.limited"}
@@ -52,7 +52,7 @@ async def test_an_address_that_knocks_too_often_is_told_when_to_come_back(limite
     """Before it is known who comes: handshakes of sockets count with the requests of the same address."""
     door = "/socket.io/?EIO=4&transport=polling"
     (alice,) = await limited.north.people("alice")
-    for _ in range(STRANGERS.burst):
+    for _ in range(STRANGERS.capacity):
         await limited.http.get("/client/community/people/me", headers={"orgid": alice.tenant.slug})
     answer = await limited.http.get(door)
     while answer.status_code == 200:
@@ -80,6 +80,6 @@ async def test_two_processes_share_the_limit_of_a_person(own_database_url: str) 
         await asyncio.gather(*(ask(world) for world in worlds for _ in range(2)))
         seconds = time.monotonic() - begun
         print(f"{passed} passed and {refused} refused in {seconds:.1f} s")
-        allowed = READS.burst + READS.each_second * seconds
+        allowed = READS.capacity + READS.each_second * seconds
         assert refused > 0
         assert 0.7 * allowed <= passed <= 1.1 * allowed, "little more than one process would let pass"

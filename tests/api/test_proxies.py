@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import pytest
 
-from plaza.entry.limits import SIGN_INS
+from plaza.kernel.limits import SIGN_INS
 from tests.server import SETTINGS, Running
 from tests.world import Tenant, World
 
@@ -37,8 +37,8 @@ async def signs_in(tenant: Tenant, *lines: tuple[str, str], http: httpx2.AsyncCl
 
 async def spends(tenant: Tenant, *lines: tuple[str, str]) -> None:
     """Takes all that an address may."""
-    statuses = [await signs_in(tenant, *lines) for _ in range(SIGN_INS.burst + 5)]
-    assert statuses[: SIGN_INS.burst] == [PASSED] * SIGN_INS.burst
+    statuses = [await signs_in(tenant, *lines) for _ in range(SIGN_INS.capacity + 5)]
+    assert statuses[: SIGN_INS.capacity] == [PASSED] * SIGN_INS.capacity
     assert REFUSED in statuses
 
 
@@ -56,7 +56,7 @@ async def test_who_trusts_no_proxy_counts_the_peer_whatever_it_says(own_database
         names = ("x-forwarded-for", "x-real-ip", "forwarded", "x-client-ip", "cf-connecting-ip")
         statuses = [
             await signs_in(world.north, *((name, f"203.0.113.{number}") for name in names))
-            for number in range(SIGN_INS.burst + 5)
+            for number in range(SIGN_INS.capacity + 5)
         ]
         assert REFUSED in statuses
         assert await spent(world.north)
@@ -126,7 +126,7 @@ async def test_a_proxy_that_is_not_trusted_is_a_client_like_any_other(own_databa
         async with httpx2.AsyncClient(base_url=world.url, transport=way) as elsewhere:
             statuses = [
                 await signs_in(world.north, forwarded(f"203.0.113.{number}"), http=elsewhere)
-                for number in range(SIGN_INS.burst + 5)
+                for number in range(SIGN_INS.capacity + 5)
             ]
         assert REFUSED in statuses
         assert await spent(world.north, forwarded("127.0.0.9"))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from plaza.entry.limits import network
 from plaza.entry.proxies import LONGEST_CHAIN, Proxies
+from plaza.kernel.limits import network
 
 TRUSTED = Proxies(["10.0.0.0/8", "::1", "fe80::/10"])
 

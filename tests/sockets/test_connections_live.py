@@ -129,9 +129,8 @@ async def test_what_begins_and_ends_before_anybody_was_told_leaves_no_notificati
     me = Principal(int(alice.id), alice.email)
     plaza = world.server.plaza
     async with world.store.transaction() as db:
-        ctx = Context(
-            world.north.org, me, db, system_clock(), plaza.new_id, plaza.switchboard.tell, lambda *_, **__: None
-        )
+        tell, limits = plaza.switchboard.tell, plaza.limits
+        ctx = Context(world.north.org, me, db, system_clock(), plaza.new_id, tell, lambda *_, **__: None, limits)
         if what == "follow":
             await follows.follow(ctx, NewFollow(following=bob.email))
             await follows.unfollow(ctx, PersonRef(bob.email), Which())

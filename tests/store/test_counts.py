@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from plaza.domains.messages import service as messages
 from plaza.domains.messages.schemas import Deletion, History, NewMessage
 from plaza.domains.organisations import service as organisations
 from plaza.domains.people.service import Arrival, arrive
+from plaza.entry.limits import Limits
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Context, Organisation, Principal
@@ -35,6 +37,7 @@ CLIENTS = 16
 STEPS = 4_000
 new_id = Ids(system_clock, 7)
 Act = Callable[[Context, PersonRef], Awaitable[object]]
+UNLIMITED = Limits(time.monotonic, on=False)
 
 
 def quiet(*_anything: object, **_more: object) -> None:
@@ -58,7 +61,7 @@ class Town:
 
     def acting(self, person: Principal) -> Context:
         """What a use case takes when a person acts."""
-        return Context(self.org, person, self.store, system_clock(), new_id, quiet, quiet)
+        return Context(self.org, person, self.store, system_clock(), new_id, quiet, quiet, UNLIMITED)
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ def render(document: Mapping[str, Any], style: str, script: str) -> str:
         style=Markup(style),  # noqa: S704 — our own file
         script=Markup(script),  # noqa: S704 — our own file
         tags=[_tag(tag, document) for tag in document["tags"]],
+        limits=document["x-limits"],
         sockets=document["x-socket-events"],
         gateway=_events(document, "sockets"),
         shapes=components,

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from plaza.entry import decoding, limits
+from plaza.entry import decoding
 from plaza.entry.announcements import Announcements
 from plaza.entry.answers import error_body, refused
 from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer
@@ -21,7 +21,8 @@ from plaza.entry.rest import Failure, NewContext
 from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
 from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Forbidden, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
-from plaza.kernel.routes import Event, Table
+from plaza.kernel.limits import EVENTS, STRANGERS, Limit, takes
+from plaza.kernel.routes import Event, Table, at_entry
 from plaza.kernel.wire import Body
 from plaza.realtime import Frame, NotNow, Refused, Server, Socket
 from plaza.realtime.endings import APPLICATION, BY_CLIENT, Ending
@@ -108,7 +109,7 @@ class Gateway:
     def admit(self, address: str) -> int | None:
         """Seconds for which an address must wait before its next handshake, None for none; REST counts with it."""
         try:
-            self._limits.take(("address", limits.network(address)), limits.STRANGERS)
+            self._limits.take(*takes((STRANGERS,), org=0, person=None, address=address))
         except TooMany as refusal:
             return refusal.retry_after
         return None
@@ -179,7 +180,8 @@ class Gateway:
 
     async def _answer(self, socket: Socket, event: str, args: list[Any]) -> object:
         session: Session = socket.data
-        self._limits.take(("events", session.org.id, session.principal.id), limits.EVENTS)
+        found = self._events.get(event)
+        self._spend(socket, session, (EVENTS,) if found is None else at_entry(found.limits))
         if len(args) > 1:
             raise Invalid("An event takes one argument.")
         given = args[0] if args else None
@@ -188,10 +190,13 @@ class Gateway:
         await self._still(session)
         if event == "sync":
             return await self.replay(socket, session, decoding.payload(Since, given) or Since())
-        found = self._events.get(event)
         if found is None:
             raise UnknownEvent
         return await self._call(socket, session, found, decoding.payload(found.signature.body, given))
+
+    def _spend(self, socket: Socket, session: Session, limits: Iterable[Limit]) -> None:
+        org, person = session.org.id, session.principal.id
+        self._limits.take(*takes(limits, org=org, person=person, address=socket.address))
 
     async def _call(self, socket: Socket, session: Session, event: Event, payload: Body | None) -> object:
         if event.quiet is not None and _too_soon(session, event.quiet(payload)):

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plaza.entry import openapi_sockets
+from plaza.entry import openapi_limits, openapi_sockets
 from plaza.entry.answers import ErrorBody
 from plaza.entry.openapi_answers import HEADERS, Answers
 from plaza.entry.openapi_schemas import Schema, Schemas, public
@@ -73,6 +73,7 @@ def document(tables: Sequence[Table], version: str, admission: Sequence[type[Ref
             "examples": answers.examples,
             "securitySchemes": {"bearer": BEARER},
         },
+        "x-limits": openapi_limits.described(tables),
         "x-socket-events": openapi_sockets.described(tables, schemas, admission),
     }
 
@@ -142,6 +143,7 @@ def _operation(table: Table, route: Route, schemas: Schemas, answers: Answers) -
         content = {"application/json": {"schema": schemas.of(route.signature.body)}}
         found["requestBody"] = {"required": required, "content": content}
     found["responses"] = answers.of(route)
+    found["x-limits"] = [limit.name for limit in route.limits]
     return found
 
 

@@ -14,6 +14,7 @@ from plaza.entry.gateway import ENDINGS, NAMESPACE, TooManySockets
 from plaza.entry.openapi_schemas import Schema, Schemas
 from plaza.entry.sockets import FreshToken, Handshake, Replayed, Since
 from plaza.kernel.errors import Detail, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
+from plaza.kernel.limits import EVENTS, Limit
 from plaza.kernel.routes import Event, Table, succeeded
 from plaza.kernel.wire import Body, Ok
 from plaza.realtime import endings
@@ -39,6 +40,7 @@ class Spoken(NamedTuple):
     merged: bool
     """Whether the acknowledgement is the answer's fields beside `success`."""
     errors: tuple[type[Refusal], ...] = ()
+    limits: tuple[Limit, ...] = (EVENTS,)
 
 
 OWN = (
@@ -71,7 +73,7 @@ def _spoken(table: Table, event: Event) -> Spoken:
     shape = event.signature
     merged = event.reply is succeeded
     answer = shape.returns if merged else typing.get_type_hints(event.reply).get("return", shape.returns)
-    return Spoken(event.name, table.name, shape.summary, shape.body, answer, merged, event.errors)
+    return Spoken(event.name, table.name, shape.summary, shape.body, answer, merged, event.errors, event.limits)
 
 
 def asked(tables: Iterable[Table]) -> list[Any]:
@@ -128,6 +130,7 @@ def _client(event: Spoken, schemas: Schemas, always: Iterable[type[Refusal]]) ->
         "payload": {"type": "null"} if event.payload is None else schemas.of(event.payload),
         "acknowledgement": _merged(event.answer, schemas) if event.merged else schemas.of(event.answer),
         "refusals": list(reasons),
+        "limits": [limit.name for limit in event.limits],
     }
 
 

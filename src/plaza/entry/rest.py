@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from plaza.entry import decoding, limits
+from plaza.entry import decoding
 from plaza.entry.answers import error_body
 from plaza.entry.auth import Authenticator, bearer
 from plaza.entry.http import ClientGone, Receive, Request, Scope, Send, respond
@@ -17,11 +17,11 @@ from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.proxies import Proxies
 from plaza.entry.router import Router
-from plaza.kernel import idempotency
-from plaza.kernel.context import Context, Organisation, Principal
+from plaza.kernel import idempotency, limits
+from plaza.kernel.context import Context
 from plaza.kernel.errors import Invalid, Refusal
 from plaza.kernel.ports import Store
-from plaza.kernel.routes import Route, Table
+from plaza.kernel.routes import Route, Table, at_entry
 
 log = structlog.get_logger("plaza.rest")
 PREFIXES = ("client/community", "community")
@@ -104,17 +104,16 @@ class Rest:
         route = target.route
         assert route is not None
         address = request.address(self._proxies)
-        network = limits.network(address)
-        self._limits.take(("address", network), limits.STRANGERS)
+        self._limits.take(*limits.takes((limits.STRANGERS,), org=0, person=None, address=address))
         org = await self._authenticator.organisation(request.only("orgid"))
         token = None if route.auth == "public" else _token(request)
         person = await self._authenticator.person(org, token, route.auth)
-        self._take(org, person, route, network)
+        ctx = self._context(org, person, request_id=request.id, address=address)
+        ctx.spend(*at_entry(route.limits))
         shape = route.signature
         asked = decoding.query(shape.query, request.query())
         raw = await request.body() if route.writes else b""
         sent = decoding.body(shape.body, raw, request.header("content-type"))
-        ctx = self._context(org, person, request_id=request.id, address=address)
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
         key = request.only("idempotency-key") if route.keyed else None
@@ -122,13 +121,6 @@ class Rest:
             return await self._once(ctx, route, arguments, key, request, sent)
         status, record = route.answer(await route.call(ctx, *arguments))
         return status, msgspec.json.encode(record)
-
-    def _take(self, org: Organisation, person: Principal | None, route: Route, network: str) -> None:
-        if route.auth == "public" and route.writes:
-            self._limits.take(("sign-in", org.id, network), limits.SIGN_INS)
-        elif person is not None:
-            kind, rate = ("writes", limits.WRITES) if route.writes else ("reads", limits.READS)
-            self._limits.take((kind, org.id, person.id or person.session), rate)
 
     async def _once(
         self, ctx: Context, route: Route, arguments: list[Any], key: str, request: Request, sent: Any

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from plaza.kernel.errors import Unauthenticated
+from plaza.kernel.limits import Buckets, Limit, takes
 from plaza.kernel.sql import Database
 
 
@@ -72,6 +73,7 @@ class Context:
     new_id: Callable[[], int]
     tell: Teller
     forget: Forgetter
+    buckets: Buckets
     request_id: str = ""
     origin: str | None = None
     """The socket that this came from, so that its own echo can leave it out."""
@@ -79,6 +81,14 @@ class Context:
     """The network address of the client, for limits; never stored."""
     if_match: str | None = None
     """The header `If-Match` of a write: the version that the client means to change."""
+
+    def spend(self, *limits: Limit, amount: int = 1, on: int | str | None = None) -> None:
+        """Takes so many tokens of every limit, or none: the limit's refusal (429), with the seconds to wait.
+
+        `on` names whose bucket it is where the limit's scope is `account`: an id, or an address.
+        """
+        who = None if self.person is None else self.person.id or self.person.session
+        self.buckets.take(*takes(limits, org=self.org.id, person=who, address=self.address, on=on, amount=amount))
 
     def means(self, version: int) -> bool:
         """Whether `If-Match` names the version: `3`, `"3"`, several of them, or `*` for any."""

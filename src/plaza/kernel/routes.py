@@ -10,13 +10,14 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from plaza.kernel.errors import Refusal
+from plaza.kernel.errors import Refusal, TooMany
+from plaza.kernel.limits import EVENTS, READS, SIGN_INS, WRITES, Limit
 from plaza.kernel.wire import Body, Query
 
 T = TypeVar("T")
@@ -58,7 +59,10 @@ class Signature(NamedTuple):
 
 
 class Route:
-    """One REST route; `path` is written below its prefix, with `:userId` for parameters."""
+    """One REST route; `path` is written below its prefix, with `:userId` for parameters.
+
+    `limits` come on top of the ordinary one: reads or writes of a person, sign-ins of a network.
+    """
 
     def __init__(
         self,
@@ -69,13 +73,15 @@ class Route:
         status: int = 200,
         auth: Auth = "member",
         errors: Sequence[type[Refusal]] = (),
+        limits: Sequence[Limit] = (),
     ) -> None:
         self.method = method
         self.path = path
         self.call = call
         self.status = HTTPStatus(status)
         self.auth = auth
-        self.errors = tuple(errors)
+        self.errors = (*errors, *refusals(limits))
+        self.limits = (*_ordinary(method, auth), *limits)
         self.signature = signature(call)
         if tuple(map(snake, re.findall(r":(\w+)", path))) != self.signature.path:
             raise TypeError(f"{method} {path}: the parameters are not those of {call.__qualname__}")
@@ -101,6 +107,7 @@ class Event:
     """One socket event that clients emit; `reply` shapes the acknowledgement from what the use case gives.
 
     `quiet` names the target of a payload: a socket's second event to the same target within a second is passed over.
+    `limits` come on top of that of all events.
     """
 
     def __init__(
@@ -111,12 +118,14 @@ class Event:
         reply: Callable[[Any], object] | None = None,
         errors: Sequence[type[Refusal]] = (),
         quiet: Callable[[Any], str] | None = None,
+        limits: Sequence[Limit] = (),
     ) -> None:
         self.name = name
         self.call = call
         self.reply = reply or succeeded
-        self.errors = tuple(errors)
+        self.errors = (*errors, *refusals(limits))
         self.quiet = quiet
+        self.limits = (EVENTS, *limits)
         self.signature = signature(call)
 
 
@@ -137,6 +146,22 @@ class Table(NamedTuple):
     pushes: tuple[Push, ...] = ()
     root: bool = False
     """Mounted at the root (`/profile…`) instead of on the two community prefixes."""
+
+
+def refusals(limits: Iterable[Limit]) -> Iterable[type[Refusal]]:
+    """The refusals of limits that have one of their own."""
+    return (limit.refusal for limit in limits if limit.refusal is not TooMany)
+
+
+def at_entry(limits: Iterable[Limit]) -> tuple[Limit, ...]:
+    """The limits of which every request takes a token as it comes in."""
+    return tuple(limit for limit in limits if not limit.by_use_case)
+
+
+def _ordinary(method: Method, auth: Auth) -> tuple[Limit, ...]:
+    if auth != "public":
+        return (READS,) if method == "GET" else (WRITES,)
+    return () if method == "GET" else (SIGN_INS,)
 
 
 def succeeded(result: object) -> object:

@@ -1,0 +1,116 @@
+"""Limits: how much of something one subject may do in a time; declared with the route, event or use case they bound.
+
+A limit is a token bucket: `amount` tokens come in `seconds`, and at most `burst` of them wait. Which bucket a request
+takes from follows from the limit's scope. `entry/limits.py` keeps the buckets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Literal, NamedTuple, Protocol
+
+from plaza.kernel.errors import TooMany
+
+Scope = Literal["person", "account", "network", "organisation", "server"]
+"""Who shares a bucket: a person (or the session of an account without one); what a use case names (`on=`), such as an
+account; the clients of one network address in an organisation; all of an organisation; one network address, in
+whichever organisation.
+"""
+Key = tuple[str | int | None, ...]
+MAPPED = bytes(10) + b"\xff\xff"
+"""How the IPv6 form of an IPv4 address begins (RFC 4291, 2.5.5.2): that of a peer where the server listens on `::`."""
+
+
+class Limit(NamedTuple):
+    """A bucket of `burst` tokens (`amount` where it is not given) that gains `amount` of them in `seconds`."""
+
+    name: str
+    """Stable and unique, `domain.things`; buckets and the documentation go by it."""
+    amount: int
+    seconds: float
+    about: str
+    """What costs a token, as the documentation says it."""
+    scope: Scope = "person"
+    burst: int | None = None
+    refusal: type[TooMany] = TooMany
+    by_use_case: bool = False
+    """The use case takes the tokens (`ctx.spend`) for what it does; otherwise the entry takes one for each request."""
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of a full bucket."""
+        return self.amount if self.burst is None else self.burst
+
+    @property
+    def each_second(self) -> float:
+        """Tokens that a bucket gains in a second."""
+        return self.amount / self.seconds
+
+
+class Take(NamedTuple):
+    """Tokens of one bucket."""
+
+    key: Key
+    limit: Limit
+    amount: int = 1
+
+
+class Buckets(Protocol):
+    """The token buckets of this process."""
+
+    def take(self, *takes: Take) -> None:
+        """Takes all of them, or none: the refusal of the limit that takes longest to fill again."""
+
+    def give_back(self, *takes: Take) -> None:
+        """Puts tokens back that were taken for what then did not happen."""
+
+
+READS = Limit("reads", 20, 1, "Every reading request.", burst=100)
+WRITES = Limit("writes", 10, 1, "Every writing request.", burst=40)
+EVENTS = Limit("events", 20, 1, "Every event that a socket emits.", burst=60)
+SIGN_INS = Limit(
+    "sign_ins", 12, 60, "Every writing request without a token: passwords, sign-ups, codes.", "network", burst=20
+)
+STRANGERS = Limit(
+    "strangers", 20, 1, "Every request and every handshake, before it is known who asks.", "server", burst=200
+)
+
+
+def takes(
+    limits: Iterable[Limit], *, org: int, person: int | None, address: str, on: int | str | None = None, amount: int = 1
+) -> list[Take]:
+    """What a request takes from the buckets of its limits; those of persons pass over a request of nobody."""
+    return [
+        Take((limit.name, org, person), limit, amount)
+        if limit.scope == "person"
+        else Take(_key(limit, org, address, on), limit, amount)
+        for limit in limits
+        if limit.scope != "person" or person is not None
+    ]
+
+
+def _key(limit: Limit, org: int, address: str, on: int | str | None) -> Key:
+    if limit.scope == "account":
+        if on is None:
+            raise TypeError(f"{limit.name}: say whose bucket it is (`on=`)")
+        return (limit.name, org, on if isinstance(on, int) else _digest(on))
+    if limit.scope == "organisation":
+        return (limit.name, org)
+    return (limit.name, None if limit.scope == "server" else org, network(address))
+
+
+def _digest(text: str) -> int:
+    """A text as a number: keys are sent to other processes, where addresses of people have no business."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def network(address: str) -> str:
+    """What counts as one address: an IPv4 address, also one mapped into IPv6, or the /64 of an IPv6 one."""
+    if ":" not in address:
+        return address
+    packed = inet_pton(AF_INET6, address.partition("%")[0])
+    if packed.startswith(MAPPED):
+        return inet_ntop(AF_INET, packed[len(MAPPED) :])
+    return inet_ntop(AF_INET6, packed[:8] + bytes(8))
