@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from plaza.domains.connections.list_queries import COMPARED
+from plaza.kernel.paging import encode
 from plaza.kernel.sql import STATEMENTS
 from tests.api.test_directory_search import make_people
 from tests.world import Person, World
@@ -524,3 +525,36 @@ async def test_each_route_is_one_statement(world: World, method: str, path: str,
     await alice.ask(method, path, json=json)
     ours = [name for name in world.server.spoken[before:] if STATEMENTS[name].tenant]
     assert [name for name in ours if name not in ("connections.show", "people.due")] == [spoken]
+
+
+@pytest.mark.parametrize("path", ["connections", "connections/pending", "connections/sent"])
+async def test_a_walk_by_cursor_passes_over_nobody_where_several_have_one_position(
+    world: World, prefix: str, path: str
+) -> None:
+    alice, *others = await world.north.people("alice", "bob", "carol", "dora", "emil")
+    for number, other in enumerate(others):
+        # Of either direction, where the list has both.
+        sent = path == "connections/sent" or (path == "connections" and number % 2 == 1)
+        asking, asked = (alice, other) if sent else (other, alice)
+        request = await ask(asking, asked)
+        if path == "connections":
+            await answer(asked, request)
+    # Two accept-alls of one millisecond give such positions; so did earlier versions, and those rows are still there.
+    await world.rows("update connection set position = 7 where org = $1", world.north.org.id)
+    whole, walked, cursor = await peers(alice, path), [], ""
+    while cursor is not None:
+        page = await alice.get(f"{path}?limit=1{cursor and f'&cursor={cursor}'}")
+        assert page["total"] == len(others)
+        walked += [item["peer"] for item in page["data"]]
+        cursor = page["nextCursor"]
+    assert walked == whole
+    assert sorted(walked) == sorted(other.email for other in others)
+
+
+async def test_a_cursor_of_a_position_alone_begins_below_it(world: World, prefix: str) -> None:
+    alice, *others = await world.north.people("alice", "bob", "carol")
+    for other in others:
+        await connect(alice, other)
+    newest = (await world.rows("select max(position) from connection where org = $1", world.north.org.id))[0][0]
+    page = await alice.get(f"connections?cursor={encode(newest)}")
+    assert [item["peer"] for item in page["data"]] == ["bob@mail.test"]

@@ -8,12 +8,20 @@ from hypothesis import strategies as st
 
 from plaza.kernel.errors import Invalid
 from plaza.kernel.ids import HIGHEST
-from plaza.kernel.paging import Paging, decode, encode
+from plaza.kernel.paging import Paging, decode, decode_pair, encode
 
 
 @given(st.integers(0, HIGHEST))
 def test_a_cursor_leads_back_to_its_place(position: int) -> None:
     assert decode(encode(position)) == position
+
+
+@given(st.integers(0, HIGHEST), st.integers(0, HIGHEST))
+def test_a_cursor_of_two_parts_leads_back_to_its_place_and_is_none_of_one(position: int, number: int) -> None:
+    assert decode_pair(encode([position, number])) == (position, number)
+    assert decode_pair(encode(position)) == (position, 0)
+    with pytest.raises(Invalid):
+        decode(encode([position, number]))
 
 
 @given(st.text(max_size=40))

@@ -1,4 +1,8 @@
-"""Lists and their pages (contract, section 3.3 and decision 3): keyset cursors, or page numbers for those who must."""
+"""Lists and their pages (contract, section 3.3 and decision 3): keyset cursors, or page numbers for those who must.
+
+A keyset ends in a column that is unique in the list: of two rows with one key, a page that ends between them would skip
+the second. It is one id, or a position and the id behind it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,10 @@ from plaza.kernel.errors import Invalid
 from plaza.kernel.wire import Count, Query, Record
 
 T = TypeVar("T")
+K = TypeVar("K", int, int | tuple[int, int])
 Item_co = TypeVar("Item_co", covariant=True)
+Key = int | Sequence[int]
+"""A row's keyset: its id, or its position and its id."""
 
 DEFAULT, MOST = 20, 100
 """Rows of a page when nobody says, and at most; a larger `limit` is clamped."""
@@ -61,7 +68,17 @@ class Paging(Query):
     @property
     def place(self) -> dict[str, int]:
         """What the statement of a list binds: one row more than is shown tells that there are more."""
-        return {"before": self.before(), "rows": self.size() + 1, "offset": self.offset()}
+        return {"before": self.before(), **self._part}
+
+    @property
+    def pair(self) -> dict[str, int]:
+        """The same for a list whose rows are ordered by a position and then by their id."""
+        before, before_id = decode_pair(self.cursor) if self.cursor else (ids.HIGHEST, ids.HIGHEST)
+        return {"before": before, "before_id": before_id, **self._part}
+
+    @property
+    def _part(self) -> dict[str, int]:
+        return {"rows": self.size() + 1, "offset": self.offset()}
 
 
 class Listing(Record, Generic[T]):
@@ -81,7 +98,7 @@ class PageRow(Protocol[Item_co]):
     @property
     def total(self) -> int: ...
     @property
-    def key(self) -> int | None: ...
+    def key(self) -> Key | None: ...
     @property
     def item(self) -> Item_co | None: ...
 
@@ -107,18 +124,28 @@ def listing(rows: Sequence[PageRow[T]], paging: Paging, default: int = DEFAULT) 
     )
 
 
-def encode(position: int) -> str:
-    """An opaque cursor of a position."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+def encode(key: Key) -> str:
+    """An opaque cursor of a keyset."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
 def decode(cursor: str) -> int:
     """The position of a cursor; `Invalid` for one that we did not make."""
+    return _decoded(cursor, int)
+
+
+def decode_pair(cursor: str) -> tuple[int, int]:
+    """The position and the id of a cursor; one of an earlier version has the position alone, and begins below it."""
+    found: int | tuple[int, int] = _decoded(cursor, int | tuple[int, int])  # type: ignore[arg-type]
+    return (found, 0) if isinstance(found, int) else found
+
+
+def _decoded(cursor: str, shape: type[K]) -> K:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        position = msgspec.json.decode(raw, type=int)
+        key = msgspec.json.decode(raw, type=shape)
     except (binascii.Error, ValueError) as error:
         raise Invalid.field("cursor", "is not a cursor of this list") from error
-    if not 0 <= position <= ids.HIGHEST:
+    if not all(0 <= part <= ids.HIGHEST for part in (key if isinstance(key, tuple) else (key,))):
         raise Invalid.field("cursor", "is not a cursor of this list")
-    return position
+    return key

@@ -138,8 +138,8 @@ create table connection (
     CHECK (((low < high) AND ((requester = low) OR (requester = high)))),
     CHECK ((status = ANY (ARRAY['pending'::text, 'accepted'::text, 'rejected'::text])))
 );
-CREATE INDEX connection_received ON connection USING btree (org, target, status, "position" DESC) INCLUDE (requester);
-CREATE INDEX connection_sent ON connection USING btree (org, requester, status, "position" DESC) INCLUDE (target);
+CREATE INDEX connection_received_order ON connection USING btree (org, target, status, "position" DESC, id DESC) INCLUDE (requester);
+CREATE INDEX connection_sent_order ON connection USING btree (org, requester, status, "position" DESC, id DESC) INCLUDE (target);
 
 create table directory_entry (
     org integer not null,

@@ -16,7 +16,7 @@ class ConnectionRow(msgspec.Struct, frozen=True):
     """A connection in a list, with the length of the list."""
 
     total: int
-    key: int | None
+    key: list[int] | None
     item: Connection | None
 
 
@@ -41,9 +41,10 @@ def _side(mine: str, theirs: str, status: str, limit: str) -> str:
     """The caller's connections on one side of the pair, what changed last first; without those of blocked people."""
     return f"""(
             select c.* from connection c
-            where c.org = :org and c.{mine} = :me and c.status = {status} and c.position < :before
+            where c.org = :org and c.{mine} = :me and c.status = {status}
+                and (c.position, c.id) < (:before, :before_id)
                 and c.{theirs} not in {policies.hidden_from(":me")}
-            order by c.position desc limit {limit}
+            order by c.position desc, c.id desc limit {limit}
         )"""
 
 
@@ -70,9 +71,9 @@ def _list(name: str, rows: str, total: str) -> Statement[ConnectionRow]:
         ConnectionRow,
         page_of(
             f"""
-            select c.position as key, {columns(":me")} as item
+            select array[c.position, c.id] as key, {columns(":me")} as item
             from {rows} c {people(":me")}
-            order by c.position desc
+            order by c.position desc, c.id desc
             """,
             total=total,
         ),
@@ -87,7 +88,7 @@ LIST = _list(
             {_side("requester", "target", ":status", ":reach")}
             union all {_side("target", "requester", ":status", ":reach")}
         ) both_sides
-        order by position desc limit :rows offset :offset
+        order by position desc, id desc limit :rows offset :offset
     )""",
     f"""case :status when 'accepted' then {_ACCEPTED}
         else {_waiting("requester", "target", ":status")} + {_waiting("target", "requester", ":status")} end""",

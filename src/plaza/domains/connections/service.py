@@ -162,7 +162,7 @@ async def sent(ctx: Context, paging: Paging) -> Listing[Connection]:
 async def _list(
     ctx: Context, statement: Statement[ConnectionRow], paging: Paging, **more: object
 ) -> Listing[Connection]:
-    rows = await ctx.db.all(statement, **ctx.viewer, **paging.place, **more)
+    rows = await ctx.db.all(statement, **ctx.viewer, **paging.pair, **more)
     return listing(rows, paging)
 
 
