@@ -19,6 +19,7 @@ import uvloop
 
 from plaza import process
 from plaza.settings import Settings
+from plaza.store.serving_lock import ServingLock
 
 log = structlog.get_logger("plaza.supervisor")
 STOP_SECONDS = 15.0
@@ -108,13 +109,19 @@ async def serve_as_child() -> None:
         loop.add_signal_handler(number, stop.set)
     watching = asyncio.create_task(_until_orphaned(reader, stop))
     listener = socket.socket(fileno=orders.listener)
-    await process.serve(orders.settings, orders.database_url, listener, _say_ready, stop)
+    async with ServingLock(orders.database_url, stop_serving):
+        await process.serve(orders.settings, orders.database_url, listener, _say_ready, stop)
     watching.cancel()
 
 
 async def _until_orphaned(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
     await reader.read()
     stop.set()
+
+
+def stop_serving() -> None:
+    """Ends this process as its supervisor would: drained."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _say_ready() -> None:

@@ -9,7 +9,8 @@ import click
 from plaza.cli.common import database, run, say, settings, stored
 from plaza.settings import Settings
 from plaza.store import backup as backups
-from plaza.store.migrate import migrate, pending
+from plaza.store.migrate import migrate, migrate_on, migrations, pending
+from plaza.store.serving_lock import exclusive
 
 
 @click.group()
@@ -61,12 +62,12 @@ async def _backup(chosen: Settings, file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 @stored
 def restore(file: Path, **flags: object) -> None:
-    """Put back what FILE holds, all of it or nothing."""
+    """Put back what FILE holds, all of it or nothing; refused while a server runs on the store."""
     run(_restore(settings(**flags), file))
 
 
 async def _restore(chosen: Settings, file: Path) -> None:
-    async with database(chosen) as url:
+    async with database(chosen) as url, exclusive(url) as connection:
         await backups.restore(url, file, chosen.postgres)
-        await migrate(url)
+        await migrate_on(connection, migrations())
     say(f"Restored {file}.")

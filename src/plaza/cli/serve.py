@@ -23,8 +23,9 @@ from plaza.settings import Settings
 from plaza.store.durability import check_durability
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.migrate import MigrationError, migrate
+from plaza.store.serving_lock import ServingLock
 from plaza.store.trouble import Trouble
-from plaza.supervisor import Supervisor
+from plaza.supervisor import Supervisor, stop_serving
 
 OLDEST = 15
 """The oldest PostgreSQL that Plaza runs on."""
@@ -53,7 +54,7 @@ async def _serve(chosen: Settings) -> None:
         begun = time.monotonic()
         there = await check_bus(chosen.bus_url)
         _row("bus", "reached" if there else "away", time.monotonic() - begun, "" if there else "found when it is back")
-    async with _database(chosen) as url:
+    async with _database(chosen) as url, ServingLock(url, stop_serving) as lock:
         done = await migrate(url)
         _row("schema", f"{done.applied} applied" if done.applied else "up to date", done.seconds)
         port = listener.getsockname()[1]
@@ -66,6 +67,7 @@ async def _serve(chosen: Settings) -> None:
             await Supervisor(chosen, url, listener).run(ready)
         else:
             await process.serve(chosen, url, listener, ready)
+        lock.check()
     say("Stopped.")
 
 

@@ -75,22 +75,26 @@ def migrations(folder: Path = FOLDER) -> list[Migration]:
 
 async def migrate(url: str, files: Sequence[Migration] | None = None) -> Migrated:
     """Brings the database at `url` to this version; safe when two processes do it at once."""
-    begun = time.monotonic()
-    files = migrations() if files is None else files
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        await connection.execute("select pg_advisory_lock($1)", LOCK)
-        for table in (_TABLE, *steps.TABLES):
-            await connection.execute(table)
-        pending = await _pending(connection, files)
-        for file, applied in pending:
-            if not applied:
-                await _apply(connection, file)
-            if file.step is not None:
-                await steps.run_step(connection, file.number, file.step)
-        return Migrated(len(pending), len(files), time.monotonic() - begun)
+        return await migrate_on(connection, migrations() if files is None else files)
     finally:
         await connection.close()
+
+
+async def migrate_on(connection: Any, files: Sequence[Migration]) -> Migrated:
+    """The same on a connection, which has the lock from then on."""
+    begun = time.monotonic()
+    await connection.execute("select pg_advisory_lock($1)", LOCK)
+    for table in (_TABLE, *steps.TABLES):
+        await connection.execute(table)
+    pending = await _pending(connection, files)
+    for file, applied in pending:
+        if not applied:
+            await _apply(connection, file)
+        if file.step is not None:
+            await steps.run_step(connection, file.number, file.step)
+    return Migrated(len(pending), len(files), time.monotonic() - begun)
 
 
 async def pending(url: str) -> tuple[int, int]:
