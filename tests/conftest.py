@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import msgspec
 import pytest
 
 from plaza.store.embedded import PrivatePostgres
 from plaza.store.migrate import migrate
 from tests.reached import missing, remember
-from tests.server import Running
+from tests.server import SETTINGS, Running
 from tests.world import World
 
 TEMPLATE = "template_plaza"
@@ -169,6 +170,17 @@ def server(database_url: str, run_folder: Path) -> Iterator[Running]:
     with Running(database_url) as running:
         yield running
         remember(running.url, run_folder)
+
+
+@pytest.fixture(scope="session")
+def limited_server(postgres_url: str, worker_id: str, run_folder: Path) -> Iterator[Running]:
+    """A server with rate limits, on a database of its own."""
+    name = f"limited_{worker_id}"
+    asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
+    with Running(database(postgres_url, name), msgspec.structs.replace(SETTINGS, rate_limits="on")) as running:
+        yield running
+        remember(running.url, run_folder)
+    asyncio.run(drop_database(postgres_url, name))
 
 
 @pytest.fixture(params=["client/community", "community"])

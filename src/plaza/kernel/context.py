@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from plaza.kernel.errors import Unauthenticated
-from plaza.kernel.limits import Buckets, Limit, takes
+from plaza.kernel.errors import TooMany, Unauthenticated
+from plaza.kernel.limits import Buckets, Limit, Reservation, Take, takes
 from plaza.kernel.sql import Database
 
 
@@ -87,8 +88,36 @@ class Context:
 
         `on` names whose bucket it is where the limit's scope is `account`: an id, or an address.
         """
+        self.buckets.take(*self._takes(limits, amount=amount, on=on))
+
+    def _takes(self, limits: Iterable[Limit], *, amount: int = 1, on: int | str | None = None) -> list[Take]:
         who = None if self.person is None else self.person.id or self.person.session
-        self.buckets.take(*takes(limits, org=self.org.id, person=who, address=self.address, on=on, amount=amount))
+        return takes(limits, org=self.org.id, person=who, address=self.address, on=on, amount=amount)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Keeps what is written inside together, or takes it back when an exception leaves it."""
+        outer = self.db
+        async with outer.transaction() as inner:
+            self.db = inner
+            try:
+                yield
+            finally:
+                self.db = outer
+
+    @contextmanager
+    def reserve(self, limit: Limit) -> Iterator[Reservation]:
+        """Takes a token for what may happen inside, and gives it back unless it is kept; never refuses by itself."""
+        reservation = Reservation()
+        try:
+            self.spend(limit)
+        except TooMany as refusal:
+            reservation.refusal = refusal
+        try:
+            yield reservation
+        finally:
+            if reservation.granted and not reservation.kept:
+                self.buckets.give_back(*self._takes((limit,)))
 
     def means(self, version: int) -> bool:
         """Whether `If-Match` names the version: `3`, `"3"`, several of them, or `*` for any."""

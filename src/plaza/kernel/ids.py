@@ -6,6 +6,8 @@ millisecond and process. An index over them grows at its end, and `before=<id>` 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from plaza.kernel.clock import Clock
 
 EPOCH_MS = 1_704_067_200_000
@@ -34,6 +36,11 @@ class Ids:
             if self._count >= 1 << 12:
                 self._last_ms, self._count = self._last_ms + 1, 0
         return self._last_ms << 22 | self._node | self._count
+
+
+def first_of(moment: datetime) -> int:
+    """The lowest id that can be made at a moment or later."""
+    return max(int(moment.timestamp() * 1000) - EPOCH_MS, 0) << 22
 
 
 def parse(text: str) -> int:

@@ -57,14 +57,40 @@ class Take(NamedTuple):
     amount: int = 1
 
 
+class Reservation:
+    """A token taken for what may happen; `refusal` is set where there was none."""
+
+    refusal: TooMany | None = None
+    kept = False
+
+    @property
+    def granted(self) -> bool:
+        """Whether it may happen."""
+        return self.refusal is None
+
+    def keep(self) -> None:
+        """It happened."""
+        self.kept = True
+
+
 class Buckets(Protocol):
     """The token buckets of this process."""
+
+    on: bool
+    """Whether anything is limited at all."""
 
     def take(self, *takes: Take) -> None:
         """Takes all of them, or none: the refusal of the limit that takes longest to fill again."""
 
     def give_back(self, *takes: Take) -> None:
         """Puts tokens back that were taken for what then did not happen."""
+
+
+class TooManyApproaches(TooMany):
+    """The caller has followed, or asked for a connection, as often as one may in an hour."""
+
+    reason = "quota.approaches"
+    message = "You have followed or asked many people for a connection; wait before you go on."
 
 
 READS = Limit("reads", 20, 1, "Every reading request.", burst=100)
@@ -75,6 +101,14 @@ SIGN_INS = Limit(
 )
 STRANGERS = Limit(
     "strangers", 20, 1, "Every request and every handshake, before it is known who asks.", "server", burst=200
+)
+APPROACHES = Limit(
+    "approaches",
+    60,
+    3_600,
+    "A new follow or a new request for a connection; both together.",
+    refusal=TooManyApproaches,
+    by_use_case=True,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -94,3 +95,6 @@ class Database(Protocol):
 
     async def maybe(self, statement: Statement[T], /, **values: object) -> T | None:
         """The row, or None where there is none."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Database]:
+        """One connection in one transaction, or a savepoint of the one that is; an exception takes it back."""

@@ -133,6 +133,12 @@ class Connected(_Speaker):
         self.announced |= statement.announces
         return records
 
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connected]:
+        """A savepoint inside a transaction, else a transaction."""
+        async with self.connection.transaction():
+            yield self
+
 
 class Postgres(_Speaker):
     """A pool of connections to one database; a `Database` whose every statement is its own transaction."""

@@ -45,6 +45,12 @@ REQUEST = Statement(
             when peer.id is null then 'nobody'
             when peer.id = :me then 'self'
             when {policies.blocked(":me", "peer.id")} then 'blocked'
+            when not :may_begin and not exists (
+                    select 1 from connection c
+                    where c.org = :org and c.low = least(:me, peer.id) and c.high = greatest(:me, peer.id)
+                        and c.status in ('pending', 'accepted')
+                )
+                then 'limited'
             else 'free'
         end as verdict
         from (select 1) one left join peer on true

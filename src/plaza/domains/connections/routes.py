@@ -5,6 +5,7 @@ from __future__ import annotations
 from plaza.domains.connections import service
 from plaza.domains.connections.schemas import Connection, ConnectionWasRemoved
 from plaza.domains.people import NoSuchPerson
+from plaza.kernel.limits import APPROACHES
 from plaza.kernel.routes import Push, Route, Table
 
 TABLE = Table(
@@ -22,6 +23,7 @@ TABLE = Table(
                 service.CoolingDown,
                 NoSuchPerson,
             ),
+            limits=(APPROACHES,),
         ),
         Route(
             "PUT",

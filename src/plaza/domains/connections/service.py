@@ -23,6 +23,7 @@ from plaza.kernel import ids
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Conflict, Forbidden, Invalid, Missing, Refusal
+from plaza.kernel.limits import APPROACHES
 from plaza.kernel.paging import Listing, Paging, listing
 from plaza.kernel.sql import Statement
 from plaza.kernel.wire import Ok
@@ -109,19 +110,29 @@ async def request(ctx: Context, wish: NewRequest) -> Connection:
     if source is not None and source not in SOURCES:
         raise Invalid.field("context.source", f"is none of {', '.join(SOURCES)}")
 
+    asked = ctx.new_id()
+
     async def ask(**whom: Any) -> Moved:
-        return await ctx.db.one(
+        moved = await ctx.db.one(
             queries.REQUEST,
             **ctx.writer,
             **whom,
-            id=ctx.new_id(),
+            id=asked,
+            may_begin=token.granted,
             message=wish.message,
             context=wish.context,
             scanned=source == "qr_scan",
             cooled=ctx.now - COOL_DOWN,
         )
+        if moved.verdict == "limited" and token.refusal is not None:
+            raise token.refusal
+        return moved
 
-    return _moved(await meet(ctx, PersonRef(wish.target_id), "targetId", ask))
+    with ctx.reserve(APPROACHES) as token:
+        made = _moved(await meet(ctx, PersonRef(wish.target_id), "targetId", ask))
+        if made.id == str(asked):  # else it answers a request of the other side
+            token.keep()
+        return made
 
 
 def _moved(moved: Moved) -> Connection:

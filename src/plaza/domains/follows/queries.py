@@ -62,6 +62,10 @@ ADD = Statement(
             when peer.id is null then 'nobody'
             when peer.id = :me then 'self'
             when {policies.blocked(":me", "peer.id")} then 'blocked'
+            when not :may_begin and not exists (
+                    select 1 from follow f where f.org = :org and f.follower = :me and f.following = peer.id
+                )
+                then 'limited'
             else 'followed'
         end as verdict
         from (select 1) one left join peer on true

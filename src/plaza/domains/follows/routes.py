@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plaza.domains.follows import service
 from plaza.domains.people import NoSuchPerson
+from plaza.kernel.limits import APPROACHES
 from plaza.kernel.routes import Route, Table
 
 TABLE = Table(
@@ -15,6 +16,7 @@ TABLE = Table(
             service.follow,
             status=201,
             errors=(service.SelfFollow, service.Blocked, NoSuchPerson, service.NoSuchPage),
+            limits=(APPROACHES,),
         ),
         Route("PUT", "follow/:followingId", service.change, errors=(service.NotFollowed,)),
         Route("DELETE", "follow/:followingId", service.unfollow),

@@ -12,6 +12,7 @@ from plaza.kernel import addresses
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Forbidden, Invalid, Missing, Refusal
+from plaza.kernel.limits import APPROACHES
 from plaza.kernel.paging import Listing, Paging, listing
 from plaza.kernel.routes import Made
 from plaza.kernel.wire import Ok
@@ -54,13 +55,19 @@ async def follow(ctx: Context, wish: NewFollow) -> Made[Follow]:
         raise NoSuchPage
 
     async def add(**whom: Any) -> Added:
-        chosen = {"muted": wish.muted, "notify_on_post": wish.notify_on_post}
-        return await ctx.db.one(queries.ADD, **ctx.writer, **whom, **chosen, id=ctx.new_id())
+        chosen = {"muted": wish.muted, "notify_on_post": wish.notify_on_post, "may_begin": token.granted}
+        added = await ctx.db.one(queries.ADD, **ctx.writer, **whom, **chosen, id=ctx.new_id())
+        if added.verdict == "limited" and token.refusal is not None:
+            raise token.refusal
+        return added
 
-    added = await meet(ctx, PersonRef(wish.following), "following", add)
-    if added.follow is None:
-        raise _REFUSALS[added.verdict]
-    return Made(added.follow, added.new)
+    with ctx.reserve(APPROACHES) as token:
+        added = await meet(ctx, PersonRef(wish.following), "following", add)
+        if added.follow is None:
+            raise _REFUSALS[added.verdict]
+        if added.new:
+            token.keep()
+        return Made(added.follow, added.new)
 
 
 async def change(ctx: Context, following_id: PersonRef, changes: FollowChanges) -> Follow:

@@ -14,7 +14,10 @@ from plaza.kernel.sql import Statement
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What became of a message: `stored`, `again` (a retry), or why not; the message in the first two cases."""
+    """What became of a message: `stored`, `again` (a retry), or why not; the message in the first two cases.
+
+    `first` is a first message to somebody who is no connection, where the statement was told that those are counted.
+    """
 
     verdict: str
     message: Message | None
@@ -68,6 +71,11 @@ SEND = Statement(
                 )
                 then 'unconnected'
             when :reply_to::bigint is not null and answered.id is null then 'no_reply'
+            when :counted and not exists (
+                    select 1 from thread t
+                    where t.org = :org and t.low = least(:me, peer.id) and t.high = greatest(:me, peer.id)
+                ) and not {policies.connected(":me", "peer.id")}
+                then 'first'
             else 'stored'
         end as verdict
         from (select 1) one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plaza.domains.messages import live, service
+from plaza.domains.messages.first_messages import FIRST_MESSAGES
 from plaza.domains.messages.schemas import Message, MessageWasDeleted, MessageWasRead, TypingFrom
 from plaza.domains.people import NoSuchPerson, Suspended
 from plaza.kernel.errors import Mismatch
@@ -36,7 +37,7 @@ def sent(message: Message) -> Sent:
 TABLE = Table(
     "messages",
     routes=(
-        Route("POST", "messages", service.send, status=201, errors=SENDING),
+        Route("POST", "messages", service.send, status=201, errors=SENDING, limits=(FIRST_MESSAGES,)),
         Route("GET", "messages/threads", service.threads),
         Route("GET", "messages/thread/:userId", service.thread, errors=(NoSuchPerson, service.NoSuchMessage)),
         Route("POST", "messages/read", service.mark_read),
@@ -45,7 +46,7 @@ TABLE = Table(
         Route("GET", "messages/unread-count", service.unread_count),
     ),
     events=(
-        Event("sendMessage", service.send, reply=sent, errors=SENDING),
+        Event("sendMessage", service.send, reply=sent, errors=SENDING, limits=(FIRST_MESSAGES,)),
         Event("typing", live.typing, quiet=lambda whom: whom.to.lower()),
         Event("markRead", service.mark),
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.messages import queries
+from plaza.domains.messages import first_messages, queries
 from plaza.domains.messages.queries import Sent, Slice
 from plaza.domains.messages.schemas import (
     WHOLE_HISTORY,
@@ -102,11 +102,17 @@ async def send(ctx: Context, message: NewMessage) -> Message:
     draft = _draft(ctx, message)
 
     async def place(**whom: Any) -> Sent:
+        counted = ctx.buckets.on
         try:
-            return await ctx.db.one(queries.SEND, **draft, **whom)
+            sent = await ctx.db.one(queries.SEND, **draft, **whom, counted=counted)
         except Duplicate:
             # The same client id arrived twice at one moment and the other one won: now it is there to be found.
-            return await ctx.db.one(queries.SEND, **draft, **whom)
+            return await ctx.db.one(queries.SEND, **draft, **whom, counted=counted)
+        if sent.verdict != "first":
+            return sent
+        async with ctx.transaction():
+            await first_messages.count(ctx)
+            return await ctx.db.one(queries.SEND, **draft, **whom, counted=False)
 
     sent = await meet(ctx, PersonRef(message.to), "to", place)
     if sent.message is None:

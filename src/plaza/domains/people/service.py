@@ -134,8 +134,9 @@ async def meet(ctx: Context, ref: PersonRef, field: str, step: Callable[..., Awa
     staff = names.pop("staff")
     done = await step(**names, met=None)
     if done.verdict == "nobody":
-        known = await ctx.db.one(queries.MEET, **ctx.viewer, **names, staff=staff, id=ctx.new_id(), now=ctx.now)
-        done = await step(email=None, person=None, met=known)
+        async with ctx.transaction():  # whoever may not take the step has made nobody
+            known = await ctx.db.one(queries.MEET, **ctx.viewer, **names, staff=staff, id=ctx.new_id(), now=ctx.now)
+            done = await step(email=None, person=None, met=known)
     return done
 
 
