@@ -164,6 +164,15 @@ def own_database_url(postgres_url: str, worker_id: str, request: pytest.FixtureR
     asyncio.run(drop_database(postgres_url, name))
 
 
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str, worker_id: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database for the tests of one module that share a server of their own."""
+    name = f"module_{worker_id}_{abs(hash(request.node.nodeid)) % 10**9}"
+    asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
+    yield database(postgres_url, name)
+    asyncio.run(drop_database(postgres_url, name))
+
+
 @pytest.fixture(scope="session")
 def server(database_url: str, run_folder: Path) -> Iterator[Running]:
     """A real server on 127.0.0.1, in a thread of this worker."""

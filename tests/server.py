@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 
 import msgspec
@@ -14,6 +15,7 @@ from plaza.cli.serve import listen
 from plaza.entry.logs import configure
 from plaza.process import build
 from plaza.settings import Settings
+from plaza.store.relay import RETRY_SECONDS
 
 SETTINGS = Settings(rate_limits="off", log_level="error")
 
@@ -21,8 +23,16 @@ SETTINGS = Settings(rate_limits="off", log_level="error")
 class Running:
     """Serves while it is entered; `spoken` collects the names of the statements it spoke."""
 
-    def __init__(self, database_url: str, settings: Settings = SETTINGS, *, lease_seconds: float = 40) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        settings: Settings = SETTINGS,
+        *,
+        lease_seconds: float = 40,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
+    ) -> None:
         self.database_url = database_url
+        self._retry_seconds = retry_seconds
         self._lease_seconds = lease_seconds
         self.plaza: Plaza
         self.spoken: list[str] = []
@@ -58,7 +68,12 @@ class Running:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         configure(self._settings.log_level)
-        self.plaza = Plaza(self._settings, self.database_url, lease_seconds=self._lease_seconds)
+        self.plaza = Plaza(
+            self._settings,
+            self.database_url,
+            lease_seconds=self._lease_seconds,
+            retry_seconds=self._retry_seconds,
+        )
         measured = self.plaza.meter.statement
 
         def spoken(name: str, seconds: float) -> None:

@@ -45,7 +45,7 @@ from plaza.entry.switchboard import Surroundings, Switchboard, emit
 from plaza.kernel.clock import Clock, system_clock
 from plaza.kernel.context import Context, Organisation, Principal
 from plaza.kernel.errors import Unavailable
-from plaza.kernel.ids import Ids, parse
+from plaza.kernel.ids import Ids
 from plaza.kernel.limits import network
 from plaza.kernel.outbox import Announced, Facts
 from plaza.kernel.ports import Bus
@@ -54,7 +54,7 @@ from plaza.realtime import Options, Server, Socket
 from plaza.settings import Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
-from plaza.store.relay import Relay
+from plaza.store.relay import RETRY_SECONDS, Relay
 from plaza.upkeep import Upkeep, endings, keep
 
 log = structlog.get_logger("plaza.app")
@@ -87,10 +87,12 @@ class Plaza:
         *,
         clock: Clock = system_clock,
         lease_seconds: float = LEASE_SECONDS,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.lease_seconds = lease_seconds
+        self.retry_seconds = retry_seconds
         self.meter = Meter()
         self.store = Postgres(database_url, size=settings.pool_size, spoken=self.meter.statement)
         self.key_sets = KeySets()
@@ -112,7 +114,7 @@ class Plaza:
         self.postman = self._postman()
         self.tracker = Tracker(self.store, node, self.clock, self._say_presence, lease_seconds=self.lease_seconds)
         self.facts = self._facts()
-        self.relay = Relay(self.store, self.facts, self.switchboard, self.clock)
+        self.relay = Relay(self.store, self.facts, self.switchboard, self.meter, self.clock, self.retry_seconds)
         self.store.announced = self._announced
         self.gateway.arrived = self._arrived
         self.gateway.left = self.tracker.left
@@ -120,7 +122,10 @@ class Plaza:
         self.gateway.position = self.switchboard.position
         self.switchboard.head = await self._head()
         await self.sockets.start()
-        upkeep = Upkeep(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard)
+        upkeep = Upkeep(
+            *(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard),
+            *(self.meter, self.clock),
+        )
         works = (
             self.bus.run,
             self.switchboard.run,
@@ -129,7 +134,7 @@ class Plaza:
             self.postman.run,
             Lister(self.store).run,
             Awarder(self.store, self.clock, self.new_id, lambda: self.relay.leads).run,
-            *upkeep.works(self.clock, self.limits),
+            *upkeep.works(self.limits),
         )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]
 
@@ -205,7 +210,7 @@ class Plaza:
         heard |= endings(self.switchboard)
         heard[PersonUnlisted] = [self.tracker.unlisted]
         heard[AddressChanged] = [self._address_changed]
-        return Facts(catalogue.LIVES, heard)
+        return Facts(catalogue.LIVES, heard, self.meter.presenter_failed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """HTTP: long-polling below the path of the sockets, all else REST; WebSockets have their own protocol."""
@@ -299,7 +304,7 @@ class Plaza:
 
     async def _replay(self, socket: Socket, session: Session, since: Since) -> Replayed:
         org, person = session.org.id, session.principal.id
-        position = _position(since)
+        position = since.position
         missed = None
         if position is not None:
             missed = await event_log.missed(self.store, self.facts, org=org, person=person, since=position)
@@ -319,10 +324,3 @@ class Plaza:
 
     async def _ask_store(self) -> None:
         await self._head()
-
-
-def _position(since: Since) -> int | None:
-    """The place in the log that a client names; one that is no number is before the log's beginning."""
-    if since.since is None:
-        return None
-    return 0 if since.since == "0" else parse(since.since) or -1

@@ -42,6 +42,7 @@ from plaza.domains.people.routes import PLATFORM
 from plaza.domains.people.routes import TABLE as PEOPLE
 from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.entry import openapi
+from plaza.entry.sockets import LIVE as SOCKETS_LIVE
 from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.kernel.checks import Finding
 from plaza.kernel.counters import Recount
@@ -72,7 +73,7 @@ ADMISSION = (
     AddressTaken,
 )
 """What every request may be refused for by those who find its organisation and verify its token."""
-LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE)
+LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE, *SOCKETS_LIVE)
 """What facts say on sockets."""
 RECOUNTS: tuple[Recount, ...] = (follows.TIES, connections.TIES, HIDDEN, EARNED)
 """How every counter is counted again."""

@@ -17,11 +17,13 @@ from plaza.domains.people import PersonSuspended
 from plaza.entry.auth import Authenticator
 from plaza.entry.gateway import Gateway
 from plaza.entry.limits import SHARE_SECONDS, Limits
+from plaza.entry.metrics import Meter
 from plaza.entry.switchboard import Switchboard
 from plaza.kernel.clock import Clock
 from plaza.kernel.errors import Unavailable
-from plaza.kernel.outbox import Announced, Fact, Listener
+from plaza.kernel.outbox import KINDS, Announced, Fact, Listener
 from plaza.kernel.sql import Database
+from plaza.store import outbox
 from plaza.store.postgres import Postgres
 from plaza.store.relay import Relay
 from plaza.store.statistics import refresh
@@ -35,6 +37,8 @@ STEP = 500
 """Tokens and sockets looked through at once."""
 EXPIRE_SECONDS = 0.5
 STATISTICS_SECONDS = 1.0
+OUTBOX_SECONDS = 10.0
+"""How often the outbox is measured."""
 AGAIN_SECONDS = 0.5
 
 
@@ -71,7 +75,11 @@ class Upkeep:
         authenticator: Authenticator,
         gateway: Gateway,
         switchboard: Switchboard,
+        meter: Meter,
+        clock: Clock,
     ) -> None:
+        self._meter = meter
+        self._clock = clock
         self._store = store
         self._relay = relay
         self._admission = admission
@@ -79,11 +87,11 @@ class Upkeep:
         self._gateway = gateway
         self._switchboard = switchboard
 
-    def works(self, clock: Clock, limits: Limits) -> Sequence[Work]:
+    def works(self, limits: Limits) -> Sequence[Work]:
         """What is to be kept running."""
 
         async def expire() -> None:
-            self._gateway.expire(clock().timestamp())
+            self._gateway.expire(self._clock().timestamp())
 
         async def share() -> None:
             self._switchboard.share(limits.spent())
@@ -94,6 +102,7 @@ class Upkeep:
             _every(EXPIRE_SECONDS, expire),
             _every(SHARE_SECONDS, share),
             _every(STATISTICS_SECONDS, self.refresh_statistics),
+            _every(OUTBOX_SECONDS, self.measure_outbox),
         )
 
     async def sweep(self) -> None:
@@ -133,6 +142,13 @@ class Upkeep:
             if number % STEP == 0:
                 await asyncio.sleep(0)
         return found
+
+    async def measure_outbox(self) -> None:
+        """What waits in the outbox, for the metrics: by the process that leads the relay."""
+        leads = self._relay.leads
+        found = await outbox.state(self._store, tuple(KINDS)) if leads else outbox.OutboxState()
+        age = found.age(self._clock())
+        self._meter.outbox.set(rows=found.rows, age=age, unknown=found.unknown, failed=found.failed)
 
     async def refresh_statistics(self) -> None:
         """Once for the whole server: by the process that leads the relay."""

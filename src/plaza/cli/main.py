@@ -9,6 +9,7 @@ from plaza.cli.config import config, openapi
 from plaza.cli.counts import counts
 from plaza.cli.db import db
 from plaza.cli.doctor import doctor
+from plaza.cli.facts import facts
 from plaza.cli.orgs import key, org, person, token
 from plaza.cli.serve import serve
 
@@ -19,5 +20,5 @@ def main() -> None:
     """Plaza: a customer community that a business runs itself."""
 
 
-for command in (serve, org, person, token, key, db, doctor, counts, config, openapi):
+for command in (serve, org, person, token, key, db, doctor, counts, facts, config, openapi):
     main.add_command(command)

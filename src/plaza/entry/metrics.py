@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from plaza.entry.http import Request, Send, respond
+from plaza.kernel.errors import locate
+from plaza.kernel.outbox import LiveEvent
 
 log = structlog.get_logger("plaza.request")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -23,6 +25,25 @@ class Measured:
 
     route: str = "none"
     status: int = 200
+
+
+class OutboxGauges:
+    """What waits in the outbox; set by the process that leads the relay, 0 in every other."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._rows = Gauge("plaza_outbox_rows", "Facts that wait for the relay.", registry=registry)
+        self._age = Gauge("plaza_outbox_oldest_age_seconds", "Age of the oldest of them.", registry=registry)
+        self._unknown = Gauge(
+            "plaza_outbox_unknown_rows", "Facts of kinds that this version does not have.", registry=registry
+        )
+        self._failed = Gauge("plaza_outbox_failed_rows", "Facts in outbox_failed.", registry=registry)
+
+    def set(self, *, rows: int, age: float, unknown: int, failed: int) -> None:
+        """Sets all of them."""
+        self._rows.set(rows)
+        self._age.set(age)
+        self._unknown.set(unknown)
+        self._failed.set(failed)
 
 
 class Meter:
@@ -44,6 +65,20 @@ class Meter:
             "plaza_socket_events", "Socket events of clients.", ["event", "outcome"], registry=self._registry
         )
         self._refusals = Counter("plaza_refusals", "Refusals by their reason.", ["reason"], registry=self._registry)
+        self._facts_failed = Counter(
+            "plaza_relay_facts_failed", "Tries of facts that failed.", ["kind"], registry=self._registry
+        )
+        self._facts_parked = Counter(
+            "plaza_relay_facts_parked", "Facts moved to outbox_failed.", ["kind"], registry=self._registry
+        )
+        self._presenters = Counter(
+            "plaza_presenter_failures",
+            "Live events left out, since presenting failed.",
+            ["event"],
+            registry=self._registry,
+        )
+        self._presenters_logged: dict[str, float] = {}
+        self.outbox = OutboxGauges(self._registry)
         self.sockets = Gauge("plaza_sockets", "Sockets that are connected.", registry=self._registry)
 
     @contextlib.contextmanager
@@ -74,6 +109,22 @@ class Meter:
     def refusal(self, reason: str) -> None:
         """Notes one refusal, of a request, an event or a handshake."""
         self._refusals.labels(reason).inc()
+
+    def fact_failed(self, kind: str, count: int) -> None:
+        """Counts facts that failed in one try."""
+        self._facts_failed.labels(kind).inc(count)
+
+    def fact_parked(self, kind: str, count: int) -> None:
+        """Counts facts that failed in every try."""
+        self._facts_parked.labels(kind).inc(count)
+
+    def presenter_failed(self, event: LiveEvent, error: Exception) -> None:
+        """Counts a live event that is left out; logs one a second for each name, never what the error says."""
+        self._presenters.labels(event.name).inc()
+        now = time.monotonic()
+        if now - self._presenters_logged.get(event.name, float("-inf")) >= 1:
+            self._presenters_logged[event.name] = now
+            log.error("presenter.failed", name=event.name, org=event.org, error=locate(error))
 
     async def page(self, request: Request, send: Send) -> None:
         """Answers `/metrics`."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
+from plaza.kernel.ids import parse
+from plaza.kernel.outbox import RESET, Live, LiveEvent, StateReset
 from plaza.kernel.routes import Push, Table
+from plaza.kernel.sql import Database
 from plaza.kernel.wire import Body, Count, Email, Id, IdText, Line, Record
 
 Token = Annotated[
@@ -19,11 +23,19 @@ class Since(Body):
 
     since: IdText | None = None
 
+    @property
+    def position(self) -> int | None:
+        """The place in the log that a client names; one that is no number is before the log's beginning."""
+        if self.since is None:
+            return None
+        return 0 if self.since == "0" else parse(self.since) or -1
+
 
 class Replayed(Record):
     """What was replayed: the events came before this, as themselves; ask again from `cursor` while `hasMore`.
 
-    `reset` says that the cursor is too old or not of this server: fetch the state anew and go on from `cursor`.
+    `reset` says that the cursor is too old or not of this server, or that something since then could not be delivered:
+    fetch the state anew and go on from `cursor`.
     """
 
     success: bool
@@ -83,6 +95,19 @@ class Notice(Record):
     message: Line
 
 
+class Reset(Record):
+    """Something that happened could not be delivered: fetch the state anew, and go on from `cursor`."""
+
+    code: Line
+    message: Line
+
+
+async def resets(_db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:
+    """What those are told to whom something could not be delivered."""
+    return [[Reset("event_lost", "An event could not be delivered; fetch the state anew.")] for _ in events]
+
+
+LIVE = (Live(StateReset, RESET, lambda fact: fact.people, resets),)
 TABLE = Table(
     "sockets",
     pushes=(
@@ -90,6 +115,7 @@ TABLE = Table(
         Push("error", Trouble, "the socket whose event was refused, where it asked for no acknowledgement"),
         Push("exception", Complaint, "the same socket, beside `error`"),
         Push("token_expired", Notice, "the socket whose token has expired; it is disconnected"),
+        Push(RESET, Reset, "the sockets of those to whom something could not be delivered; `sync` answers `reset`"),
         Push("going_away", Notice, "every socket, when the server stops"),
     ),
 )

@@ -32,7 +32,7 @@ from plaza.entry.gateway import Gateway
 from plaza.entry.hearing import Ear, Hearing
 from plaza.entry.limits import Spend
 from plaza.kernel.errors import Unavailable
-from plaza.kernel.outbox import LiveEvent
+from plaza.kernel.outbox import EVERYONE, LiveEvent
 from plaza.kernel.ports import Bus
 from plaza.realtime import Server
 
@@ -261,7 +261,8 @@ def emit(event: LiveEvent, payloads: Sequence[msgspec.Raw], position: int, befor
     """An event of the log as the sockets of its audience get it."""
     but = [socket_room(event.origin)] if event.origin else []
     bodies = [body for payload in payloads for body in _bodies(event.name, payload)]
-    return Emit(event.org, person_room(event.org, event.audience), bodies, but, position=position, before=before)
+    room = org_room(event.org) if event.audience == EVERYONE else person_room(event.org, event.audience)
+    return Emit(event.org, room, bodies, but, position=position, before=before)
 
 
 def _bodies(event: str, payload: object) -> list[msgspec.Raw]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, ClassVar
@@ -163,3 +164,10 @@ class Unavailable(Waiting):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     reason = "store.unavailable"
     message = "The server cannot reach its store; try again in a moment."
+
+
+def locate(error: BaseException) -> str:
+    """The class of an error and where it was raised; never its text, which may quote what somebody wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place

@@ -10,19 +10,42 @@ the leadership.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
+from plaza.kernel.errors import Unavailable
 from plaza.kernel.sql import Database
 
-F = TypeVar("F", bound="Fact")
+EVERYONE = 0
+"""The audience of a live event for everybody of its organisation; nobody has this id."""
+RESET = "reset"
+"""The live event of `StateReset`."""
+KINDS: dict[str, type[Fact]] = {}
+"""Every kind of fact that this version has."""
 
 
 class Fact(msgspec.Struct, kw_only=True):
-    """Something that happened, in the past tense; ids only, never content, so that nothing is left behind in a log."""
+    """Something that happened, in the past tense; ids only, never content, so that nothing is left behind in a log.
+
+    Stored facts outlive the version that wrote them: a field that is added later has a default, a kind is never used
+    for something else (tests/kernel/fact_samples.json has one of every kind).
+    """
 
     kind: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.kind in KINDS:
+            raise TypeError(f"two facts are of the kind {cls.kind}")
+        KINDS[cls.kind] = cls
+
+
+class StateReset(Fact):
+    """Something that happened could not be delivered to `people` (`EVERYONE`: the organisation): they fetch anew."""
+
+    kind: ClassVar[str] = "state.reset"
+    people: list[int]
 
 
 class Announced(NamedTuple):
@@ -63,19 +86,51 @@ class Live(NamedTuple):
     present: Presenter
 
 
-class Facts:
-    """Every fact of the house with those who hear it; filled once by the composition root."""
+class Logged(NamedTuple):
+    """A live event with its place in the log."""
 
-    def __init__(self, lives: Iterable[Live], listeners: Mapping[type[Fact], Sequence[Listener]]) -> None:
+    event: LiveEvent
+    position: int
+
+
+def _ignore(_event: LiveEvent, _error: Exception) -> None:
+    """Does nothing."""
+
+
+class Facts:
+    """Every fact of the house with those who hear it; filled once by the composition root.
+
+    `failed` is called with each live event that could not be presented.
+    """
+
+    def __init__(
+        self,
+        lives: Iterable[Live],
+        listeners: Mapping[type[Fact], Sequence[Listener]],
+        failed: Callable[[LiveEvent, Exception], None] = _ignore,
+    ) -> None:
         self.lives = tuple(lives)
         self.listeners = dict(listeners)
-        self.types = {kind.kind: kind for kind in {live.fact for live in self.lives} | set(self.listeners)}
+        self.kinds = tuple(KINDS)
+        self.live_kinds = {live.fact.kind for live in self.lives}
+        self._decoders = {kind: msgspec.json.Decoder(fact) for kind, fact in KINDS.items()}
         self._presenters = {(live.fact.kind, live.name): live.present for live in self.lives}
+        self._failed = failed
 
-    def read(self, kind: str, body: object) -> Fact | None:
-        """The fact of a row; None for one that nobody hears."""
-        found = self.types.get(kind)
-        return msgspec.convert(body, found) if found else None
+    def decode(self, kind: str, text: str) -> Fact:
+        """The fact of a stored row; `msgspec.DecodeError` where it does not decode, KeyError for an unknown kind."""
+        fact: Fact = self._decoders[kind].decode(text)
+        return fact
+
+    def replay(self, org: int, audience: int, name: str, kind: str, text: str, origin: str | None) -> LiveEvent | None:
+        """The live event of a row of the log; None for what this version does not know or cannot decode."""
+        if (kind, name) not in self._presenters:
+            return None
+        try:
+            return LiveEvent(org, audience, name, self.decode(kind, text), origin)
+        except msgspec.DecodeError as error:
+            self._failed(LiveEvent(org, audience, name, None, origin), error)
+            return None
 
     def live(self, announced: Announced) -> list[LiveEvent]:
         """The live events of one fact, in the order of the table."""
@@ -86,17 +141,40 @@ class Facts:
             for person in live.audience(announced.fact)
         ]
 
-    async def present(self, db: Database, events: Sequence[LiveEvent]) -> list[Sequence[object]]:
-        """The payloads of events, in their order; one call of each presenter for all of its events."""
+    async def present(self, db: Database, events: Sequence[Logged]) -> list[Sequence[msgspec.Raw]]:
+        """The payloads of events, in their order, with their cursors; one call of each presenter for all of its events.
+
+        An event whose presenter fails has none.
+        """
         groups: dict[Presenter, list[int]] = {}
-        for place, event in enumerate(events):
+        for place, (event, _) in enumerate(events):
             groups.setdefault(self._presenters[type(event.fact).kind, event.name], []).append(place)
-        payloads: list[Sequence[object]] = [()] * len(events)
-        for present, places in groups.items():
-            shown = await present(db, [events[place] for place in places])
+        payloads: list[Sequence[msgspec.Raw]] = [()] * len(events)
+        for presenter, places in groups.items():
+            shown = await self._isolate(presenter, db, [events[place] for place in places])
             for place, payload in zip(places, shown, strict=True):
                 payloads[place] = payload
         return payloads
+
+    async def _isolate(
+        self, presenter: Presenter, db: Database, events: Sequence[Logged]
+    ) -> list[Sequence[msgspec.Raw]]:
+        """Presents events, halving what fails until each failing event is alone; an outage of the store is raised."""
+        try:
+            shown = await presenter(db, [event for event, _ in events])
+            return [
+                [with_cursor(payload, position) for payload in payloads]
+                for (_, position), payloads in zip(events, shown, strict=True)
+            ]
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(events) == 1:
+                self._failed(events[0].event, error)
+                return [()]
+        half = len(events) // 2
+        first = await self._isolate(presenter, db, events[:half])
+        return first + await self._isolate(presenter, db, events[half:])
 
 
 def announce(

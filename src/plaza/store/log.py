@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from plaza.kernel.outbox import Facts, LiveEvent, with_cursor
+from plaza.kernel.outbox import EVERYONE, RESET, Facts, LiveEvent, Logged
 from plaza.kernel.sql import Database, Statement
 
 PAGE = 200
@@ -22,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True):
     position: int | None
     name: str | None
     kind: str | None
-    fact: dict[str, Any] | None
+    fact: str | None
 
 
 class Behind(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Behind(msgspec.Struct, frozen=True):
     position: int
     name: str
     kind: str
-    fact: dict[str, Any]
+    fact: str
     origin: str | None
 
 
@@ -57,8 +57,12 @@ HEAD = Statement("log.head", int, "select head from event_log", tenant=False)
 SINCE = Statement(
     "log.since",
     Entry,
-    """
-    select :since >= floor and :since <= head and not gaps @> :since::bigint, head, e.position, e.name, e.kind, e.fact
+    f"""
+    select
+        :since >= floor and :since <= head and not gaps @> :since::bigint and not exists (
+            select from event where org = :org and audience = {EVERYONE} and position > :since
+        ),
+        head, e.position, e.name, e.kind, e.fact::text
     from event_log
     left join lateral (
         select position, name, kind, fact from event
@@ -73,7 +77,7 @@ BEHIND = Statement(
     "log.behind",
     Behind,
     """
-    select org, audience, e.position, e.name, e.kind, e.fact, e.origin
+    select org, audience, e.position, e.name, e.kind, e.fact::text, e.origin
     from unnest(:orgs::integer[], :people::bigint[], :places::bigint[]) as given (org, audience, place)
     cross join lateral (
         select position, name, kind, fact, origin from event
@@ -89,13 +93,16 @@ BEHIND = Statement(
 
 
 async def missed(db: Database, facts: Facts, *, org: int, person: int, since: int) -> Missed | None:
-    """What happened to a person after `since`, as they may see it now; None when the log cannot tell (`reset`)."""
+    """What happened to a person after `since`, as they may see it now.
+
+    None when the log cannot tell, or when something in between could not be delivered (`reset`).
+    """
     entries = await db.all(SINCE, org=org, me=person, since=since, rows=PAGE + 1)
-    if not entries[0].known:
+    if not entries[0].known or any(entry.name == RESET for entry in entries):
         return None
     found = [entry for entry in entries if entry.position is not None]
     page = [
-        Behind(org, person, entry.position, entry.name, entry.kind, entry.fact or {}, None)
+        Behind(org, person, entry.position, entry.name, entry.kind, entry.fact or "", None)
         for entry in found[:PAGE]
         if entry.position is not None and entry.name is not None and entry.kind is not None
     ]
@@ -123,15 +130,11 @@ async def behind(
 
 
 async def _tell(db: Database, facts: Facts, rows: Sequence[Behind]) -> list[Told]:
-    """The events of which there is something to see; a fact that nobody hears any more is passed over."""
-    known = [
-        (LiveEvent(row.org, row.audience, row.name, fact, row.origin), row.position)
+    """The events of which there is something to see; what this version does not know, or cannot decode, is left out."""
+    events = [
+        Logged(event, row.position)
         for row in rows
-        if (fact := facts.read(row.kind, row.fact)) is not None
+        if (event := facts.replay(row.org, row.audience, row.name, row.kind, row.fact, row.origin)) is not None
     ]
-    payloads = await facts.present(db, [event for event, _ in known])
-    return [
-        Told(event, [with_cursor(payload, position) for payload in shown], position)
-        for (event, position), shown in zip(known, payloads, strict=True)
-        if shown
-    ]
+    payloads = await facts.present(db, events)
+    return [Told(event, shown, position) for (event, position), shown in zip(events, payloads, strict=True) if shown]

@@ -127,6 +127,8 @@ class Connected(_Speaker):
             records: list[Any] = await self.connection.fetch(statement.text, *statement.bind(values))
         except asyncpg.exceptions.UniqueViolationError as error:
             raise Duplicate(error.constraint_name) from error
+        except OUTAGES as error:
+            raise Unavailable from error
         finally:
             if self._spoken is not None:
                 self._spoken(statement.name, time.perf_counter() - begun)
@@ -227,3 +229,14 @@ def outages() -> Iterator[None]:
         yield
     except OUTAGES as error:
         raise Unavailable from error
+
+
+def is_outage(db: Connected, error: Exception) -> bool:
+    """Whether an error means that the store is away, overloaded or deadlocked, rather than a fault of its caller.
+
+    Statements raise `Unavailable` for an outage; what else a caller raises is its own, as long as the connection lives.
+    """
+    if isinstance(error, Unavailable):
+        return not isinstance(error.__cause__, asyncpg.exceptions.InFailedSQLTransactionError)
+    server = isinstance(error, asyncpg.PostgresError) and isinstance(error, OUTAGES)
+    return server or bool(db.connection.is_closed())

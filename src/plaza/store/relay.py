@@ -10,16 +10,18 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
 
 from plaza.kernel.clock import Clock
-from plaza.kernel.errors import Unavailable
-from plaza.kernel.outbox import Announced, Facts, LiveEvent, with_cursor
+from plaza.kernel.errors import Unavailable, locate
+from plaza.kernel.outbox import EVERYONE, Announced, Facts, LiveEvent, Logged, StateReset
 from plaza.kernel.sql import Statement
-from plaza.store.postgres import Connected, Postgres, outages
+from plaza.store.effects import Effects, Failure, isolate
+from plaza.store.outbox import CLAIM, DEFER, DUE, PARK, OutboxRow, columns
+from plaza.store.postgres import Connected, Postgres, is_outage, outages
 
 log = structlog.get_logger("plaza.relay")
 
@@ -37,8 +39,22 @@ class Stage(Protocol):
         """Everything that was committed up to here has been shown."""
 
 
+class Observer(Protocol):
+    """Counts what goes wrong."""
+
+    def fact_failed(self, kind: str, count: int) -> None:
+        """Facts of a kind failed in one try."""
+
+    def fact_parked(self, kind: str, count: int) -> None:
+        """Facts of a kind failed in every try, and were moved to `outbox_failed`."""
+
+
 LOCK = 7_041_963
 BATCH = 500
+ISOLATED_BATCH = 100
+"""Facts taken at once where some of them fail: few enough that the others do not wait for a second."""
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
+"""Pauses between the tries of a fact that fails; it has one try more than there are pauses."""
 SKIPPED = 1_000_000
 """Places left out when a leader begins: more than one before it can have given away and lost.
 
@@ -54,17 +70,6 @@ REMEMBERED = timedelta(days=8)
 FORGET_SECONDS = 600.0
 
 
-class OutboxRow(msgspec.Struct, frozen=True):
-    """A fact as stored."""
-
-    id: int
-    org: int
-    kind: str
-    fact: dict[str, Any]
-    origin: str | None
-    at: str
-
-
 LEAD = Statement("relay.lead", bool, "select pg_try_advisory_lock(:lock::bigint)", tenant=False)
 SKIP = Statement(
     "relay.skip",
@@ -73,31 +78,6 @@ SKIP = Statement(
     update event_log
     set head = head + :places, gaps = gaps + int8multirange(int8range(head, head + :places, '()'))
     returning head
-    """,
-    tenant=False,
-)
-CLAIM = Statement(
-    "relay.claim",
-    OutboxRow,
-    """
-    delete from outbox where id = any(array(select id from outbox order by id limit :batch))
-    returning id, org, kind, fact, origin, created_at
-    """,
-    tenant=False,
-)
-APPEND = Statement(
-    "relay.append",
-    int,
-    """
-    with log as (update event_log set head = head + cardinality(:orgs::integer[]) returning head),
-    written as (
-        insert into event (org, audience, position, name, kind, fact, origin, created_at)
-        select org, audience, head - cardinality(:orgs) + place, name, kind, fact, origin, at
-        from log, unnest(:orgs, :audiences::bigint[], :names::text[], :kinds::text[], :facts::jsonb[],
-            :origins::text[], :ats::timestamptz[])
-            with ordinality as given (org, audience, name, kind, fact, origin, at, place)
-    )
-    select head from log
     """,
     tenant=False,
 )
@@ -130,10 +110,26 @@ UNHEEDED = Statement(
 
 
 class Relay:
-    """Works until cancelled; `wake` tells it that there may be something to do."""
+    """Works until cancelled; `wake` tells it that there may be something to do.
 
-    def __init__(self, store: Postgres, facts: Facts, stage: Stage, clock: Clock) -> None:
+    Facts whose effects fail are isolated and tried again after pauses, beside the others; what failed in every try is
+    moved to `outbox_failed`. Outages and deadlocks are no tries: the whole batch is relayed again.
+    """
+
+    def __init__(
+        self,
+        store: Postgres,
+        facts: Facts,
+        stage: Stage,
+        observer: Observer,
+        clock: Clock,
+        pauses: Sequence[float] = RETRY_SECONDS,
+    ) -> None:
         self.leads = False
+        self._observer = observer
+        self._pauses = pauses
+        self._effects = Effects(facts)
+        self._retry_at = 0.0
         self._store = store
         self._facts = facts
         self._stage = stage
@@ -172,6 +168,7 @@ class Relay:
             while not await db.one(LEAD, lock=LOCK):  # noqa: ASYNC110 — another process ends, and no event tells
                 await asyncio.sleep(POLL_SECONDS)
             self._head = await db.one(SKIP, places=SKIPPED)
+        self._retry_at = 0.0
         self.leads = True
         self._stage.begin(self._head)
         log.info("relay.leads")
@@ -189,7 +186,7 @@ class Relay:
                 with outages():
                     await db.one(FORGET, before=self._clock() - REMEMBERED)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(min(POLL_SECONDS, max(self._retry_at - now, 0.0))):
                     await self._wake.wait()
 
     async def drain(self, db: Connected) -> bool:
@@ -205,53 +202,94 @@ class Relay:
             raise
 
     async def _relay(self, db: Connected) -> bool:
+        found = await self._relay_batch(db)
+        now = asyncio.get_running_loop().time()
+        if now >= self._retry_at:
+            self._retry_at = now + POLL_SECONDS
+            with outages():
+                await self._show(db, (await self._relay_isolated(db, DUE, now=self._clock()))[1])
+        return found
+
+    async def _relay_batch(self, db: Connected) -> bool:
         with outages():
-            async with db.connection.transaction():
-                rows = sorted(await db.all(CLAIM, batch=BATCH), key=lambda row: row.id)
-                if not rows:
-                    return False
-                announced = [
-                    Announced(row.org, fact, row.origin, row.at)
-                    for row in rows
-                    if (fact := self._facts.read(row.kind, row.fact)) is not None
-                ]
-                announced += await self._tell_listeners(db, announced)
-                events = [(event, item.at) for item in announced for event in self._facts.live(item)]
-                self._head = await self._append(db, events)
-            await self._show(db, [event for event, _ in events])
-        return True
+            try:
+                async with db.connection.transaction():
+                    rows = await self._claim(db, CLAIM, batch=BATCH)
+                    logged = await self._effects.apply(db, rows) if rows else []
+            except Exception as error:
+                if is_outage(db, error):
+                    raise
+                log.warning("relay.batch_failed", error=locate(error))
+                rows, logged = await self._relay_isolated(db, CLAIM)
+            await self._show(db, logged)
+        return bool(rows)
 
-    async def _tell_listeners(self, db: Connected, announced: Sequence[Announced]) -> list[Announced]:
-        """Lets the listeners write; the facts that follow.
+    async def _relay_isolated(
+        self, db: Connected, claim: Statement[OutboxRow], **values: object
+    ) -> tuple[Sequence[OutboxRow], list[Logged]]:
+        """Relays facts of which some may fail, and sets those aside."""
+        async with db.connection.transaction():
+            rows = await self._claim(db, claim, batch=ISOLATED_BATCH, **values)
+            if not rows:
+                return rows, []
+            logged, failures = await isolate(db, rows, self._effects.apply)
+            last = [failure for failure in failures if failure.row.tries >= len(self._pauses)]
+            await self._defer(db, [failure for failure in failures if failure.row.tries < len(self._pauses)])
+            return rows, logged + await self._park(db, last)
 
-        In the order of their table: what begins a thing is heard before what ends it, though both are in one batch.
-        """
-        groups: dict[str, list[Announced]] = {}
-        for item in announced:
-            groups.setdefault(item.fact.kind, []).append(item)
-        following: list[Announced] = []
-        for fact, listeners in self._facts.listeners.items():
-            for listener in listeners if fact.kind in groups else ():
-                following += await listener(db, groups[fact.kind])
-        return following
+    async def _claim(self, db: Connected, claim: Statement[OutboxRow], **values: object) -> Sequence[OutboxRow]:
+        rows = await db.all(claim, kinds=self._facts.kinds, **values)
+        return sorted(rows, key=lambda row: row.id)
 
-    async def _append(self, db: Connected, events: Sequence[tuple[LiveEvent, str]]) -> int:
-        if not events:
-            return self._head
-        return await db.one(
-            APPEND,
-            orgs=[event.org for event, _ in events],
-            audiences=[event.audience for event, _ in events],
-            names=[event.name for event, _ in events],
-            kinds=[event.fact.kind for event, _ in events],
-            facts=[msgspec.to_builtins(event.fact) for event, _ in events],
-            origins=[event.origin for event, _ in events],
-            ats=[at for _, at in events],
-        )
+    async def _defer(self, db: Connected, failures: Sequence[Failure]) -> None:
+        """Puts facts back, to be tried again after a pause."""
+        if not failures:
+            return
+        pauses = [self._pauses[failure.row.tries] for failure in failures]
+        next_tries = [self._clock() + timedelta(seconds=pause) for pause in pauses]
+        await db.all(DEFER, **columns([failure.row for failure in failures]), next_tries=next_tries)
+        self._retry_at = min(self._retry_at, asyncio.get_running_loop().time() + min(pauses))
+        for kind, group in _by_kind(failures).items():
+            self._observer.fact_failed(kind, len(group))
+            ids = [failure.row.id for failure in group]
+            log.warning("relay.facts_failed", kind=kind, facts=ids, error=locate(group[0].error))
 
-    async def _show(self, db: Connected, events: Sequence[LiveEvent]) -> None:
+    async def _park(self, db: Connected, failures: Sequence[Failure]) -> list[Logged]:
+        """Moves facts to `outbox_failed`, and has their audiences fetch anew."""
+        if not failures:
+            return []
+        rows, now = [failure.row for failure in failures], self._clock()
+        await db.all(PARK, **columns(rows), errors=[failure.describe() for failure in failures], now=now)
+        for kind, group in _by_kind(failures).items():
+            self._observer.fact_failed(kind, len(group))
+            self._observer.fact_parked(kind, len(group))
+            ids = [failure.row.id for failure in group]
+            log.error("relay.facts_parked", kind=kind, facts=ids, error=locate(group[0].error))
+        lost = [
+            Announced(row.org, StateReset(people=self._whom(row)), None, row.at)
+            for row in rows
+            if row.kind in self._facts.live_kinds
+        ]
+        return await self._effects.append(db, lost)
+
+    def _whom(self, row: OutboxRow) -> list[int]:
+        """Whose state may lack what a fact would have said: everyone's of the organisation where it does not decode."""
+        people = self._effects.audience(row)
+        return [EVERYONE] if people is None else people
+
+    async def _show(self, db: Connected, logged: Sequence[Logged]) -> None:
         """Live effects, each as its audience may see it now."""
-        payloads = await self._facts.present(db, events)
-        for place, (event, shown) in enumerate(zip(events, payloads, strict=True), self._head - len(events) + 1):
+        if not logged:
+            return
+        payloads = await self._facts.present(db, logged)
+        self._head = logged[-1].position
+        for (event, position), shown in zip(logged, payloads, strict=True):
             if shown:
-                self._stage.show(event, [with_cursor(payload, place) for payload in shown], place)
+                self._stage.show(event, shown, position)
+
+
+def _by_kind(failures: Sequence[Failure]) -> dict[str, list[Failure]]:
+    groups: dict[str, list[Failure]] = {}
+    for failure in failures:
+        groups.setdefault(failure.row.kind, []).append(failure)
+    return groups

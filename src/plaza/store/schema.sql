@@ -315,7 +315,24 @@ create table outbox (
     fact jsonb not null,
     origin text,
     created_at timestamp with time zone not null,
+    tries integer not null default 0,
+    next_try_at timestamp with time zone,
     PRIMARY KEY (id),
+    FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE
+);
+CREATE INDEX outbox_due ON outbox USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
+create table outbox_failed (
+    org integer not null,
+    id bigint not null,
+    kind text not null,
+    fact jsonb not null,
+    origin text,
+    created_at timestamp with time zone not null,
+    error text not null,
+    tries integer not null,
+    failed_at timestamp with time zone not null,
+    PRIMARY KEY (org, id),
     FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE
 );
 
