@@ -122,7 +122,7 @@ class Plaza:
         self.gateway.position = self.switchboard.position
         self.switchboard.head = await self._head()
         await self.sockets.start()
-        upkeep = Upkeep(
+        self.upkeep = Upkeep(
             *(self.store, self.relay, self.admission, self.authenticator, self.gateway, self.switchboard),
             *(self.meter, self.clock),
         )
@@ -134,7 +134,7 @@ class Plaza:
             self.postman.run,
             Lister(self.store).run,
             Awarder(self.store, self.clock, self.new_id, lambda: self.relay.leads).run,
-            *upkeep.works(self.limits),
+            *self.upkeep.works(self.limits),
         )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from plaza.domains.messages import MessageSent
-from plaza.kernel.outbox import Announced
+from plaza.kernel.outbox import KINDS, Announced, Fact
 from plaza.kernel.sql import Database
 from tests.poison import TOO_LARGE, announce, failed, waiting, wake
 from tests.server import SETTINGS, Running
@@ -236,3 +237,63 @@ async def test_a_row_of_the_log_that_does_not_decode_is_left_out(world: World, f
     answer = await again.ask("sync", {"since": cursor})
     assert (answer["success"], answer["reset"]) == (True, False)
     assert [message["content"] for message in again.all("newMessage")] == ["before", "behind"]
+
+
+async def test_a_fact_of_a_kind_that_this_version_does_not_have_waits_for_a_newer_leader(own_database_url: str) -> None:
+    with Running(own_database_url, SETTINGS) as server:
+        async with World(server, "client/community") as world:
+            alice, bob = await world.north.people("alice", "bob")
+            socket = await bob.socket()
+            for tenant in (world.north, world.south):
+                await announce(tenant, "thing.of_tomorrow", {"people": [int(bob.id)], "more": {}})
+            await alice.send(bob)
+            await socket.settles()
+            assert [row["kind"] for row in await waiting(world)] == ["thing.of_tomorrow"] * 2
+            await measured(world)
+            assert numbers(world)["plaza_outbox_unknown_rows", None] == 2
+            assert numbers(world)["plaza_outbox_rows", None] == 0
+
+    class ThingOfTomorrow(Fact):
+        kind: ClassVar[str] = "thing.of_tomorrow"
+        people: list[int]
+
+    try:
+        with Running(own_database_url, SETTINGS) as newer:
+            async with World(newer, "client/community") as world:
+                await world.server_idle()
+                assert await waiting(world) == []
+    finally:
+        del KINDS["thing.of_tomorrow"]
+
+
+async def test_a_fact_that_nobody_listens_to_does_not_stay(world: World) -> None:
+    await announce(world.north, "state.reset", {"people": []})
+    await world.server_idle()
+    kinds = [row["kind"] for row in await waiting(world) if row["org"] == world.north.org.id]
+    assert kinds == []
+
+
+async def test_the_metrics_say_what_waits_and_for_how_long(patient: World) -> None:
+    await patient.server_idle()
+    await patient.rows(
+        """insert into outbox (org, kind, fact, created_at, next_try_at)
+        select $1, 'message.sent', '{}', now() - interval '1 hour', now() + interval '1 hour'
+        from generate_series(1, 3)""",
+        patient.north.org.id,
+    )
+    await patient.rows(
+        """insert into outbox_failed (org, id, kind, fact, created_at, error, tries, failed_at)
+        values ($1, 1, 'message.sent', '{}', now(), 'x', 5, now())""",
+        patient.south.org.id,
+    )
+    await measured(patient)
+    found = numbers(patient)
+    assert found["plaza_outbox_rows", None] == 3
+    assert 3_600 <= found["plaza_outbox_oldest_age_seconds", None] < 3_700
+    assert found["plaza_outbox_failed_rows", None] == 1
+
+
+async def measured(world: World) -> None:
+    """Has the leader measure the outbox now."""
+    plaza = world.server.plaza
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(plaza.upkeep.measure_outbox(), world.server.loop))

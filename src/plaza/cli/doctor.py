@@ -15,6 +15,7 @@ from plaza.settings import LOOPBACK, Settings
 from plaza.store import durability
 from plaza.store.migrate import MigrationError, pending
 from plaza.store.migration_steps import RESOLVE, UNRESOLVED
+from plaza.store.outbox import PARKED
 from plaza.store.postgres import Postgres
 from plaza.store.trouble import Trouble
 
@@ -84,7 +85,7 @@ async def _rows(url: str) -> list[Finding]:
     pool = Postgres(url, size=2, seconds=None)
     await pool.open()
     try:
-        return [finding for check in (UNRESOLVED, *CHECKS) for finding in await pool.all(check)]
+        return [finding for check in (UNRESOLVED, PARKED, *CHECKS) for finding in await pool.all(check)]
     finally:
         await pool.close()
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from plaza.kernel.checks import Finding
 from plaza.kernel.sql import Database, Statement
 
 
@@ -101,6 +102,16 @@ FAILED = Statement(
     """
     select f.id, o.slug, f.kind, f.fact::text, f.error, f.tries, f.created_at, f.failed_at
     from outbox_failed f join org o on o.id = f.org order by f.id
+    """,
+    tenant=False,
+)
+PARKED = Statement(
+    "outbox.parked",
+    Finding,
+    """
+    select format('%s facts could not be delivered in any try.', count(*)),
+        'Run plaza facts failed for their errors, and plaza facts retry --all when those are mended.'
+    from outbox_failed having count(*) > 0
     """,
     tenant=False,
 )
