@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plaza.domains.connections.list_queries import COMPARED
+from plaza.domains.connections.fragments import COMPARED
 from plaza.kernel.paging import encode
 from plaza.kernel.sql import STATEMENTS
 from tests.api.test_directory_search import make_people

@@ -97,6 +97,7 @@ async def test_a_profile_is_found_by_address_and_by_id_and_says_what_lies_betwee
         "connectionId": None,
         "blocked": False,
         "mutualCount": 0,
+        "mutualCountExact": True,
     }
     assert seen["relationship"] == nothing
     for name in (bob.id, bob.email.upper(), bob.email.replace("@", "%40")):
@@ -203,16 +204,68 @@ async def test_a_block_hides_both_from_each_other_everywhere(world: World, prefi
     alice, bob = await world.north.people("alice", "bob")
     one, other = (bob, alice) if blocker == "bob" else (alice, bob)
     await one.post("blocks", {"targetId": other.email}, status=201)
-    for viewer, hidden in ((alice, bob), (bob, alice)):
+    for viewer in (alice, bob):
         assert await emails(viewer) == [viewer.email]
         assert (await viewer.get("people"))["total"] == 1
         assert await emails(viewer, "people?q=mail") == []
-        missing = await viewer.ask("GET", f"people/{hidden.id}")
-        unknown = await viewer.ask("GET", "people/1234567890123")
-        assert (missing.status_code, alike(missing)) == (404, alike(unknown))
-        assert await viewer.refused("GET", f"people/{hidden.email}") == (404, "person.not_found")
+    missing = await other.ask("GET", f"people/{one.id}")
+    unknown = await other.ask("GET", "people/1234567890123")
+    assert (missing.status_code, alike(missing)) == (404, alike(unknown))
+    assert await other.refused("GET", f"people/{one.email}") == (404, "person.not_found")
     await one.delete(f"blocks/{other.email}")
     assert len(await emails(alice)) == 2
+
+
+async def test_whoever_blocks_sees_that_they_do_and_the_id_to_unblock_and_nothing_else(
+    world: World, prefix: str
+) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    twins = await world.south.people("alice", "bob")
+    await bob.put("people/me", FULL)
+    await alice.post("follow", {"following": bob.email}, status=201)
+    await alice.post("blocks", {"targetId": bob.email}, status=201)
+    for name in (bob.email, bob.id):
+        shown = await alice.get(f"people/{name}")
+        assert shown["relationship"] == {
+            "following": False,
+            "followsMe": False,
+            "connection": "none",
+            "connectionId": None,
+            "blocked": True,
+            "mutualCount": 0,
+            "mutualCountExact": True,
+        }
+        assert (shown["id"], shown["firstName"], shown["lastName"]) == (bob.id, "Bob", "Baker")
+        assert [shown[field] for field in ("company", "jobTitle", "about", "phone", "location")] == [None] * 5
+        assert (shown["badges"], shown["counters"]) == ([], {"followers": 0, "following": 0, "connections": 0})
+    await alice.delete(f"blocks/{shown['id']}")
+    assert (await alice.get(f"people/{bob.id}"))["relationship"]["blocked"] is False
+    assert (await twins[0].get(f"people/{twins[1].email}"))["relationship"]["blocked"] is False
+    # Blocked both ways, neither sees the other.
+    await alice.post("blocks", {"targetId": bob.email}, status=201)
+    await bob.post("blocks", {"targetId": alice.email}, status=201)
+    assert await alice.refused("GET", f"people/{bob.id}") == (404, "person.not_found")
+
+
+async def test_the_counters_of_a_profile_are_the_lengths_of_the_persons_own_lists(world: World, prefix: str) -> None:
+    alice, bob, *others = await world.north.people("alice", "bob", "carol", "dora", "emil")
+    for other in others:
+        await tie(bob, other)
+        await other.post("follow", {"following": bob.email}, status=201)
+        await bob.post("follow", {"following": other.email}, status=201)
+
+    async def counters() -> list[dict[str, int]]:
+        lists = {
+            "followers": (await bob.get("followers"))["total"],
+            "following": (await bob.get("following"))["total"],
+            "connections": (await bob.get("connections"))["total"],
+        }
+        return [lists, *[(await viewer.get(f"people/{bob.id}"))["counters"] for viewer in (alice, bob)]]
+
+    assert await counters() == [{"followers": 3, "following": 3, "connections": 3}] * 3
+    await bob.post("blocks", {"targetId": others[0].email}, status=201)
+    await others[1].post("blocks", {"targetId": bob.email}, status=201)
+    assert await counters() == [{"followers": 1, "following": 1, "connections": 1}] * 3
 
 
 def alike(answer: httpx2.Response) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.api.test_directory import leave_directory, suspend, tie
 from tests.api.test_directory_search import make_people
 from tests.world import Person, World
@@ -46,6 +48,42 @@ async def test_then_those_whom_one_follows_follow_then_interests_then_newcomers(
         ("emil", "shared_interests", 1),
         ("fred", "new", 0),
     ]
+
+
+@pytest.mark.parametrize("blocker", ["alice", "bob"])
+async def test_nothing_is_met_through_somebody_who_is_blocked(world: World, prefix: str, blocker: str) -> None:
+    alice, bob, carol, dora = await world.north.people("alice", "bob", "carol", "dora")
+    for friend in (bob, carol):
+        await tie(alice, friend)
+        await tie(friend, dora)
+    assert await suggested(alice) == [("dora", "mutual_connections", 2)]
+    one, other = (alice, bob) if blocker == "alice" else (bob, alice)
+    await one.post("blocks", {"targetId": other.email}, status=201)
+    assert await suggested(alice) == [("dora", "mutual_connections", 1)]
+    assert (await alice.get(f"people/{dora.id}"))["relationship"]["mutualCount"] == 1
+    assert (await alice.get(f"connections/mutual/{dora.id}"))["total"] == 1
+
+
+@pytest.mark.parametrize("blocker", ["alice", "bob"])
+async def test_nothing_is_met_through_somebody_followed_who_is_blocked(world: World, prefix: str, blocker: str) -> None:
+    alice, bob, dora = await world.north.people("alice", "bob", "dora")
+    await alice.post("follow", {"following": bob.email}, status=201)
+    await bob.post("follow", {"following": dora.email}, status=201)
+    assert await suggested(alice) == [("dora", "followed_by", 1)]
+    one, other = (alice, bob) if blocker == "alice" else (bob, alice)
+    await one.post("blocks", {"targetId": other.email}, status=201)
+    assert await suggested(alice) == [("dora", "new", 0)]
+
+
+async def test_whoever_was_asked_in_vain_hides_nobody_behind_them(world: World, prefix: str) -> None:
+    asking, friend, *asked = await world.north.people("alice", "bob", *(f"p{n:02}" for n in range(22)))
+    await tie(asking, friend)
+    far = asked.pop()
+    await tie(friend, far)
+    for person in asked:
+        await tie(friend, person)
+        await asking.post("connections/request", {"targetId": person.email}, status=201)
+    assert await suggested(asking) == [(far.email.partition("@")[0], "mutual_connections", 1)]
 
 
 async def test_nobody_is_suggested_who_is_tied_hidden_or_gone(world: World, prefix: str) -> None:

@@ -60,6 +60,7 @@ async def test_the_samples_of_the_documentation(world: World, prefix: str) -> No
         "limit": 20,
         "pageNum": 1,
         "nextCursor": None,
+        "totalExact": True,
     }
     assert (await alice.get("followers"))["data"] == []
     for twin in await world.south.people("alice", "bob"):

@@ -68,6 +68,8 @@ def but(seen: dict[str, set[str]], *surfaces: str) -> dict[str, set[str]]:
     return {surface: known for surface, known in seen.items() if surface not in surfaces}
 
 
+UNBLOCKABLE = dict.fromkeys(("address", "id"), NAMES | {"firstName", "lastName", "image"})
+"""Whom the viewer blocks: who it is, so that the block can be lifted."""
 STEPS = dict.fromkeys(OWN_STEPS, CARD) | {"thread": VEILED}
 TIED = {"followers": CARD, "connections": CARD, "threads": CARD, "thread": CARD, "mutual": CARD, "notifications": CARD}
 SEEN: dict[tuple[str, str], dict[str, set[str]]] = {
@@ -93,8 +95,8 @@ SEEN: dict[tuple[str, str], dict[str, set[str]]] = {
     # Whoever is blocked, or blocks, after all of that.
     ("blocked", "open"): {"live": CARD},
     ("blocked", "left"): {"live": CARD},
-    ("blocker", "open"): {"blocks": CARD, "live": CARD},
-    ("blocker", "left"): {"blocks": CARD, "live": CARD},
+    ("blocker", "open"): {"blocks": CARD, "live": CARD} | UNBLOCKABLE,
+    ("blocker", "left"): {"blocks": CARD, "live": CARD} | UNBLOCKABLE,
     ("staff", "open"): FOUND | {"suggestions": PROFILE} | HERE,
     ("staff", "left"): {"address": PROFILE | {"phone"}, "id": PROFILE | {"phone"}},
 }

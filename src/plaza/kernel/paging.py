@@ -90,6 +90,8 @@ class Listing(Record, Generic[T]):
     limit: Count
     page_num: Count
     next_cursor: Cursor | None = None
+    total_exact: bool = True
+    """Whether `total` is the length of the list, and not where counting stopped."""
 
 
 class PageRow(Protocol[Item_co]):
@@ -109,18 +111,29 @@ def page_of(select: str, total: str) -> str:
     from (select {total} as total) length left join lateral ({select}) page on true"""
 
 
-def listing(rows: Sequence[PageRow[T]], paging: Paging, default: int = DEFAULT) -> Listing[T]:
-    """A page from the rows of a statement that read `size + 1`: the extra one tells that there are more."""
+def listing(
+    rows: Sequence[PageRow[T]],
+    paging: Paging,
+    default: int = DEFAULT,
+    *,
+    most: int = ids.HIGHEST,
+    exact: bool = True,
+) -> Listing[T]:
+    """A page from the rows of a statement that read `size + 1`: the extra one tells that there are more.
+
+    `most` is how far the statement counts: a `total` beyond it is cut there and not exact.
+    """
     size = paging.size(default)
     items = [row.item for row in rows if row.item is not None]
     last = rows[min(size, len(rows)) - 1].key
     return Listing(
         data=items[:size],
-        total=rows[0].total,
+        total=min(rows[0].total, most),
         has_next=len(items) > size,
         limit=size,
         page_num=paging.number,
         next_cursor=encode(last) if len(items) > size and last is not None else None,
+        total_exact=exact and rows[0].total <= most,
     )
 
 

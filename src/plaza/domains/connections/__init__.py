@@ -13,5 +13,15 @@ from plaza.domains.connections.facts import (
     ConnectionRejected,
     ConnectionRequested,
 )
+from plaza.domains.connections.fragments import common, sides
+from plaza.domains.connections.fragments import total as connections_of
 
-__all__ = ["ConnectionAccepted", "ConnectionEnded", "ConnectionRejected", "ConnectionRequested"]
+__all__ = [
+    "ConnectionAccepted",
+    "ConnectionEnded",
+    "ConnectionRejected",
+    "ConnectionRequested",
+    "common",
+    "connections_of",
+    "sides",
+]

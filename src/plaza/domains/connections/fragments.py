@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 from plaza.domains.people import card
+from plaza.kernel import policies
+
+COMPARED = 1_000
+"""How many connections, the newest, of whichever of two people has fewer are looked up with the other."""
 
 
 def columns(viewer: str) -> str:
@@ -39,3 +43,47 @@ def both(rows: str) -> str:
     """How many connections each person of `rows` gains or loses."""
     return f"""select p.person, count(*)::integer as connections
         from {rows}, unnest(array[low, high]) as p (person) group by p.person"""
+
+
+def total(person: str) -> str:
+    """How many connections a person has: the counter, less those that a block hides from them, each looked up."""
+    return f"""(
+            coalesce((select connections from tie_count where org = :org and person = {person}), 0) - (
+                select count(*) from {policies.hidden_from(person)} as h (person)
+                where {policies.connected(person, "h.person")}
+            )
+        )"""
+
+
+def sides(viewer: str, person: str) -> str:
+    """SQL of one row: which of two people has `few` connections and which `many`, and whether all are compared."""
+    counted = "(select connections from tie_count where org = :org and person = {})"
+    return f"""(
+            select case when mine < theirs then {viewer} else {person} end as few,
+                case when mine < theirs then {person} else {viewer} end as many,
+                coalesce(least(mine, theirs), 0) <= {COMPARED} as exact
+            from (select {counted.format(viewer)} as mine, {counted.format(person)} as theirs) counts
+        )"""
+
+
+def common(viewer: str, few: str, many: str) -> str:
+    """SQL of the ids of those with whom two people are connected; whom a block hides from `viewer` is not among them.
+
+    The one rule for the list of mutual connections and for their number on a profile.
+    """
+    return f"""(
+            select near.id from (
+                {_newest("requester", "target", few)} union all {_newest("target", "requester", few)}
+                order by position desc limit {COMPARED}
+            ) near
+            where near.id not in {policies.hidden_from(viewer)} and {policies.connected(many, "near.id")}
+        )"""
+
+
+def _newest(mine: str, theirs: str, person: str) -> str:
+    """The newest connections of one side of the pair."""
+    return f"""(
+                    select c.{theirs} as id, c.position from connection c
+                    where c.org = :org and c.{mine} = {person} and c.status = 'accepted'
+                    order by c.position desc limit {COMPARED}
+                )"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from plaza.domains.connections.fragments import columns, people
+from plaza.domains.connections.fragments import columns, common, people, sides, total
 from plaza.domains.connections.schemas import Connection, MutualConnection
 from plaza.domains.people import card
 from plaza.kernel import policies
@@ -21,9 +21,11 @@ class ConnectionRow(msgspec.Struct, frozen=True):
 
 
 class MutualRow(msgspec.Struct, frozen=True):
-    """A mutual connection in a list, with the length of the list; `known` is false where the other is nobody."""
+    """A mutual connection in a list, with the length of the list; `known` is false where the other is nobody,
+    `exact` where the newest connections alone were compared."""
 
     known: bool
+    exact: bool
     total: int
     key: int | None
     item: MutualConnection | None
@@ -56,16 +58,7 @@ def _waiting(mine: str, theirs: str, status: str = "'pending'") -> str:
         )"""
 
 
-# The counter, less the connections that a block hides: nothing that grows is counted.
-_ACCEPTED = f"""(
-            coalesce((select connections from tie_count where org = :org and person = :me), 0) - (
-                select count(*) from {policies.hidden_from(":me")} as h (person)
-                where {policies.connected(":me", "h.person")}
-            )
-        )"""
-
-
-def _list(name: str, rows: str, total: str) -> Statement[ConnectionRow]:
+def _list(name: str, rows: str, length: str) -> Statement[ConnectionRow]:
     return Statement(
         name,
         ConnectionRow,
@@ -75,7 +68,7 @@ def _list(name: str, rows: str, total: str) -> Statement[ConnectionRow]:
             from {rows} c {people(":me")}
             order by c.position desc, c.id desc
             """,
-            total=total,
+            total=length,
         ),
         hot=True,
     )
@@ -90,7 +83,7 @@ LIST = _list(
         ) both_sides
         order by position desc, id desc limit :rows offset :offset
     )""",
-    f"""case :status when 'accepted' then {_ACCEPTED}
+    f"""case :status when 'accepted' then {total(":me")}
         else {_waiting("requester", "target", ":status")} + {_waiting("target", "requester", ":status")} end""",
 )
 PENDING = _list(
@@ -106,23 +99,10 @@ SENT = _list(
 STATS = Statement(
     "connections.stats",
     Counts,
-    f"""select {_ACCEPTED}, {_waiting("target", "requester")}, {_waiting("requester", "target")}
+    f"""select {total(":me")}, {_waiting("target", "requester")}, {_waiting("requester", "target")}
         from (select :org::integer) one""",
     hot=True,
 )
-
-
-COMPARED = 1_000
-"""How many connections, the newest, of whichever of two people has fewer are looked up with the other."""
-
-
-def _newest(mine: str, theirs: str) -> str:
-    """The newest connections of one side of the pair, of the one who has fewer."""
-    return f"""(
-            select c.{theirs} as id, c.position from connection c
-            where c.org = :org and c.{mine} = (select few from sides) and c.status = 'accepted'
-            order by c.position desc limit {COMPARED}
-        )"""
 
 
 MUTUAL = Statement(
@@ -134,24 +114,9 @@ MUTUAL = Statement(
         where p.org = :org and (p.email = :email or p.id = :person) and not {policies.blocked(":me", "p.id")}
             and (:staff::boolean or {policies.shown_to(":me", "p")})
     ),
-    counts as (
-        select person, connections from tie_count
-        where org = :org and person = any(array[:me, (select id from peer)])
-    ),
-    sides as (
-        select case when mine.connections < theirs.connections then mine.person else theirs.person end as few,
-            case when mine.connections < theirs.connections then theirs.person else mine.person end as many
-        from peer join counts theirs on theirs.person = peer.id join counts mine on mine.person = :me
-    ),
-    common as (
-        select near.id from (
-            {_newest("requester", "target")} union all {_newest("target", "requester")}
-            order by position desc limit {COMPARED}
-        ) near
-        where near.id not in {policies.hidden_from(":me")}
-            and {policies.connected("(select many from sides)", "near.id")}
-    )
-    select exists (select 1 from peer), length.total, page.key, page.item
+    sides as (select s.* from peer cross join lateral {sides(":me", "peer.id")} s),
+    common as {common(":me", "(select few from sides)", "(select many from sides)")}
+    select exists (select 1 from peer), coalesce((select exact from sides), true), length.total, page.key, page.item
     from (select count(*) as total from common) length
     left join lateral (
         select p.id as key, row(p.email, {card("p", ":me")}) as item

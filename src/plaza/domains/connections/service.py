@@ -186,13 +186,14 @@ async def stats(ctx: Context) -> Stats:
 async def mutual(ctx: Context, email: PersonRef, paging: Paging) -> Listing[MutualConnection]:
     """The people with whom both you and another person are connected.
 
-    Somebody whom nobody knows yet has none in common with you, and so has somebody blocked either way.
+    Somebody whom nobody knows yet has none in common with you, and so has somebody blocked either way. Where both have
+    more than 1,000 connections, the newest of one are compared, and `totalExact` is false.
     """
     names = naming(ctx, email, "email")
     rows = await ctx.db.all(list_queries.MUTUAL, **ctx.viewer, **names, **paging.place)
     if names["person"] is not None and not rows[0].known:
         raise NoSuchPerson
-    return listing(rows, paging)
+    return listing(rows, paging, exact=rows[0].exact)
 
 
 async def accept_all(ctx: Context) -> Accepted:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from plaza.domains.connections import common, connections_of, sides
 from plaza.domains.directory.fragments import seen
 from plaza.domains.directory.schemas import PersonProfile
+from plaza.domains.follows import followed_by, followers_of
 from plaza.domains.people import PublicProfile, public_profile
 from plaza.kernel import badges, policies
 from plaza.kernel.paging import MOST, page_of
 from plaza.kernel.sql import Statement
 
 COUNTED_PEOPLE, COUNTED_FOUND = 10_000, 100
-"""How far `total` counts the people of the directory, and those whom a search finds."""
+"""How far `total` counts the people of the directory, and those whom a search finds; one more shows that it stops."""
 WALKED = 4_000
 """How many of the newest people are asked, one after the other, whether they match: a common word is found there."""
 
@@ -49,7 +51,7 @@ PEOPLE = Statement(
         {_SHOWN}
         """,
         total=f"""(select count(*) from (
-            select 1 from directory_entry e where e.org = :org and e.person not in {_HIDDEN} limit {COUNTED_PEOPLE}
+            select 1 from directory_entry e where e.org = :org and e.person not in {_HIDDEN} limit {COUNTED_PEOPLE + 1}
         ) counted)""",
     ),
     hot=True,
@@ -70,12 +72,12 @@ FIND = Statement(
             select e.* from directory_entry e where e.org = :org and e.person < :before
             order by e.person desc limit {WALKED}
         ) e
-        where {_MATCHES} order by e.person desc limit greatest({_REACH}, {COUNTED_FOUND})
+        where {_MATCHES} order by e.person desc limit greatest({_REACH}, {COUNTED_FOUND + 1})
     ),
     far as materialized (
         select e.person from directory_entry e
-        where {_NEAR} < greatest({_REACH}, {COUNTED_FOUND}) and {_FOUND}
-        limit case when {_NEAR} >= {_REACH} then {COUNTED_FOUND} end
+        where {_NEAR} < greatest({_REACH}, {COUNTED_FOUND + 1}) and {_FOUND}
+        limit case when {_NEAR} >= {_REACH} then {COUNTED_FOUND + 1} end
     ),
     page as (
         select * from (
@@ -83,13 +85,11 @@ FIND = Statement(
             union all select person from far where {_NEAR} < {_REACH} and person < :before
             {_PAGE}
     )
-    {page_of(_SHOWN, total=f"least(greatest({_NEAR}, (select count(*) from far)), {COUNTED_FOUND})")}
+    {page_of(_SHOWN, total=f"least(greatest({_NEAR}, (select count(*) from far)), {COUNTED_FOUND + 1})")}
     """,
     hot=True,
 )
 
-NEAR = 500
-"""How many of the viewer's newest connections, of either direction, are looked at for those in common."""
 _PAIR = "c.org = :org and c.low = least(:me, p.id) and c.high = greatest(:me, p.id)"
 _FOLLOWS = "exists (select 1 from follow where org = :org and follower = {} and following = {})"
 
@@ -109,23 +109,21 @@ _RELATIONSHIP = f"""row(
         {_FOLLOWS.format(":me", "p.id")}, {_FOLLOWS.format("p.id", ":me")},
         case c.status when 'accepted' then 'accepted'
             when 'pending' then case when c.requester = :me then 'sent' else 'pending' end else 'none' end,
-        case when c.status <> 'rejected' then c.id::text end, false,
-        (
-            select count(*) from ({connected_with(":me", NEAR)}) near
-            where {policies.connected("near.id", "p.id")} and near.id not in {_HIDDEN}
-        )
+        case when c.status <> 'rejected' then c.id::text end,
+        exists (select 1 from block where org = :org and blocker = :me and blocked = p.id),
+        (select count(*) from {common(":me", "sides.few", "sides.many")} common), sides.exact
     )"""
 PROFILE = Statement(
     "directory.profile",
     PersonProfile,
     f"""
     select {public_profile("p", "f")}, {badges.earned("p")},
-        row(coalesce(t.followers, 0), coalesce(t.following, 0), coalesce(t.connections, 0)),
+        row({followers_of("p.id")}, {followed_by("p.id")}, {connections_of("p.id")}),
         case when :me::bigint is not null then {_RELATIONSHIP} end
     from person p
     left join profile f on f.org = :org and f.person = p.id
-    left join tie_count t on t.org = :org and t.person = p.id
     left join connection c on {_PAIR}
+    cross join lateral {sides(":me", "p.id")} sides
     where p.org = :org and (p.email = :email or p.id = :person) and {seen("p")}
     """,
     hot=True,

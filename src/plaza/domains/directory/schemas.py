@@ -30,7 +30,7 @@ class Wished(Query):
 
 
 class Counters(Record):
-    """How many ties a person has."""
+    """How many ties a person has: as many as their own lists show them."""
 
     followers: Count
     following: Count
@@ -38,7 +38,10 @@ class Counters(Record):
 
 
 class Relationship(Record):
-    """What lies between you and a person: `pending` is their request to you, `sent` is yours to them."""
+    """What lies between you and a person: `pending` is their request to you, `sent` is yours to them.
+
+    `blocked` says that you block them. `mutualCountExact` is false where both have more than 1,000 connections.
+    """
 
     following: bool
     follows_me: bool
@@ -46,10 +49,14 @@ class Relationship(Record):
     connection_id: Id | None
     blocked: bool
     mutual_count: Count
+    mutual_count_exact: bool
 
 
 class PersonProfile(PublicProfile):
-    """A person's profile as you may see it; `relationship` is null for readers without a token."""
+    """A person's profile as you may see it; `relationship` is null for readers without a token.
+
+    Of somebody whom you block it has the name, the picture and `relationship.blocked`, and nothing else.
+    """
 
     badges: ProfileBadges
     counters: Counters

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from plaza.domains.directory import queries
-from plaza.domains.directory.schemas import PersonProfile, Sought, Suggestion, Wished
+from plaza.domains.directory.schemas import (
+    Counters,
+    PersonProfile,
+    Relationship,
+    Sought,
+    Suggestion,
+    Wished,
+)
 from plaza.domains.directory.suggestion_queries import SUGGESTIONS
 from plaza.domains.people import NoSuchPerson, PublicProfile, sought
 from plaza.kernel import addresses
@@ -17,14 +26,14 @@ from plaza.kernel.paging import DEFAULT, MOST, Listing, listing
 async def people(ctx: Context, wish: Sought) -> Listing[PublicProfile]:
     """The people of the organisation, the newest first, or those who have every word of `q` in what they show.
 
-    `total` counts up to 10,000 people, and up to 1,000 whom a search finds.
+    `total` counts up to 10,000 people, and up to 100 whom a search finds; beyond, `totalExact` is false.
     """
     asked = sought(ctx.org.id, wish.q or "", _parts(wish.expertise), _parts(wish.interests))
     if asked.keys:
         rows = await ctx.db.all(queries.FIND, **_viewer(ctx), **wish.place, **asked._asdict())
-    else:
-        rows = await ctx.db.all(queries.PEOPLE, **_viewer(ctx), **wish.place)
-    return listing(rows, wish)
+        return listing(rows, wish, most=queries.COUNTED_FOUND)
+    rows = await ctx.db.all(queries.PEOPLE, **_viewer(ctx), **wish.place)
+    return listing(rows, wish, most=queries.COUNTED_PEOPLE)
 
 
 def _parts(named: str | None) -> list[str]:
@@ -40,7 +49,22 @@ async def person(ctx: Context, email: PersonRef) -> PersonProfile:
     found = await ctx.db.maybe(queries.PROFILE, **_viewer(ctx), email=address, person=number)
     if found is None:
         raise NoSuchPerson
-    return found
+    return _hidden(found) if found.relationship is not None and found.relationship.blocked else found
+
+
+def _hidden(profile: PersonProfile) -> PersonProfile:
+    """What a block leaves of a profile to whoever blocks: who it is, so that the block can be lifted."""
+    community = msgspec.structs.replace(
+        profile.community_profile, headline=None, bio=None, expertise=[], interests=[], looking_for=[], social_links={}
+    )
+    return msgspec.structs.replace(
+        profile,
+        **dict.fromkeys(("company", "job_title", "about", "phone", "location")),
+        community_profile=community,
+        badges=[],
+        counters=Counters(0, 0, 0),
+        relationship=Relationship(False, False, "none", None, True, 0, True),
+    )
 
 
 async def suggestions(ctx: Context, wish: Wished) -> Listing[Suggestion]:

@@ -5,5 +5,6 @@ Facts: `follow.added`, `follow.removed`. A block hides an edge from both and kee
 """
 
 from plaza.domains.follows.facts import FollowAdded, FollowRemoved
+from plaza.domains.follows.queries import followed_by, followers_of
 
-__all__ = ["FollowAdded", "FollowRemoved"]
+__all__ = ["FollowAdded", "FollowRemoved", "followed_by", "followers_of"]

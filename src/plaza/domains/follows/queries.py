@@ -126,12 +126,24 @@ CHANGE = Statement(
 )
 
 
-def _total(column: str, mine: str, theirs: str) -> str:
-    """The length of a list without counting it: the counter, less the edges that a block hides, each looked up."""
-    return f"""coalesce((select {column} from tie_count where org = :org and person = :me), 0) - (
-            select count((select f.id from follow f where f.org = :org and f.{mine} = :me and f.{theirs} = h.person))
-            from {policies.hidden_from(":me")} as h (person)
+def _total(column: str, mine: str, theirs: str, person: str) -> str:
+    """The length of a person's list: the counter, less the edges that a block hides from them, each looked up."""
+    return f"""coalesce((select {column} from tie_count where org = :org and person = {person}), 0) - (
+            select count((
+                select f.id from follow f where f.org = :org and f.{mine} = {person} and f.{theirs} = h.person
+            ))
+            from {policies.hidden_from(person)} as h (person)
         )"""
+
+
+def followers_of(person: str) -> str:
+    """How many follow a person."""
+    return _total("followers", "following", "follower", person)
+
+
+def followed_by(person: str) -> str:
+    """How many people a person follows."""
+    return _total("following", "follower", "following", person)
 
 
 FOLLOWERS = Statement(
@@ -149,7 +161,7 @@ FOLLOWERS = Statement(
         join person a on a.org = :org and a.id = f.follower
         order by f.id desc
         """,
-        total=_total("followers", "following", "follower"),
+        total=followers_of(":me"),
     ),
     hot=True,
 )
@@ -172,7 +184,7 @@ FOLLOWING = Statement(
         join person b on b.org = :org and b.id = f.person
         order by f.id desc
         """,
-        total=f"case when :type::text = 'page' then 0 else {_total('following', 'follower', 'following')} end",
+        total=f"case when :type::text = 'page' then 0 else {followed_by(':me')} end",
     ),
     hot=True,
 )
