@@ -29,6 +29,7 @@ from plaza.domains.presence.queries import Change
 from plaza.domains.presence.routes import Someone
 from plaza.domains.presence.service import LEASE_SECONDS
 from plaza.domains.presence.tracker import Tracker
+from plaza.entry import bounds
 from plaza.entry.auth import Authenticator
 from plaza.entry.catchup import Page, Place
 from plaza.entry.docs import Docs
@@ -46,11 +47,10 @@ from plaza.kernel.clock import Clock, system_clock
 from plaza.kernel.context import Context, Organisation, Principal
 from plaza.kernel.errors import Unavailable
 from plaza.kernel.ids import Ids
-from plaza.kernel.limits import network
 from plaza.kernel.outbox import Announced, Facts
 from plaza.kernel.ports import Bus
 from plaza.kernel.sql import Database
-from plaza.realtime import Options, Server, Socket
+from plaza.realtime import Server, Socket
 from plaza.settings import Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
@@ -151,22 +151,18 @@ class Plaza:
         self.status = Status(self._ask_store)
         proxies = Proxies(self.settings.trusted_proxies)
         self.rest = Rest(
-            catalogue.TABLES, self.authenticator, self.store, self._context, self.limits, self.meter, proxies
+            catalogue.TABLES,
+            self.authenticator,
+            self.store,
+            self._context,
+            self.limits,
+            self.meter,
+            proxies,
+            self.settings.body_bytes,
         )
         self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter)
-        origins = self.settings.cors_origins
-        allowed = None if not origins or "*" in origins else tuple(origins)
-        self.sockets = Server(
-            {NAMESPACE: self.gateway},
-            Options(
-                origins=allowed,
-                originless=True,
-                address=proxies.client if proxies else None,
-                network=network,
-                admit=self.gateway.admit,
-                headers=("orgid", "authorization"),
-            ),
-        )
+        self.sockets = Server({NAMESPACE: self.gateway}, bounds.options(self.settings, proxies, self.gateway.admit))
+        self.meter.watch(self.sockets.ingress)
         self.gateway.server = self.sockets
         self.gateway.replay = self._replay
         docs = Docs(catalogue.document)
@@ -179,7 +175,7 @@ class Plaza:
         self.rest.page("metrics", self.meter.page)
         self._http = CORSMiddleware(
             self.rest,
-            allow_origins=origins,
+            allow_origins=self.settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=CORS_HEADERS,
             expose_headers=["x-request-id", "retry-after"],

@@ -35,6 +35,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Origins of browsers that may call the API and open sockets; `*` for any (tokens are never in cookies)."""
     trusted_proxies: list[str] = []
     """Addresses and networks of the proxies whose `X-Forwarded-For` says where a client is; without one, none does."""
+    head_bytes: Annotated[int, Meta(ge=4_096, le=1_048_576)] = 32_768
+    """Of an HTTP request without its body; this and the next seven stand in docs/limits.md."""
+    head_lines: Annotated[int, Meta(ge=20, le=1_000)] = 100
+    head_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    body_bytes: Annotated[int, Meta(ge=131_072, le=16_777_216)] = 262_144
+    body_seconds: Annotated[float, Meta(gt=0, le=600)] = 30.0
+    write_seconds: Annotated[float, Meta(gt=0, le=600)] = 30.0
+    connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    connections: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Of one process; 0: as many as its limit of open files allows."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     smtp_url: str | None = None
     """Where mail goes: smtp://user:password@host:port or smtps://…; without it mail stays at /outbox."""

@@ -97,9 +97,9 @@ async def test_a_content_type_with_a_charset_is_accepted(world: World) -> None:
     assert (await post(alice, body, "application/json; charset=utf-8")).status_code == 201
 
 
-async def test_a_body_over_a_mebibyte_is_refused(world: World) -> None:
+async def test_a_body_over_256_kibibytes_is_refused(world: World) -> None:
     alice = world.north.person("alice")
-    body = b'{"to": "bob@mail.test", "content": "' + b"x" * (1 << 20) + b'"}'
+    body = b'{"to": "bob@mail.test", "content": "' + b"x" * (1 << 18) + b'"}'
     answer = await post(alice, body)
     assert (answer.status_code, answer.json()["reason"]) == (413, "request.too_large")
 

@@ -15,7 +15,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-LARGEST_BODY = 1 << 20
 LONGEST_PATH = 2_048
 LONGEST_SEGMENT = 254
 """Characters of one segment, once decoded: no address and no id is longer, and the document says so."""
@@ -96,10 +95,10 @@ class Request:
             found[name] = value
         return found
 
-    async def body(self) -> bytes:
-        """The whole body; `TooLarge` beyond 1 MiB, before it is read where the client says so."""
+    async def body(self, most: int) -> bytes:
+        """The whole body; `TooLarge` beyond so many bytes, before it is read where the client says so."""
         announced = self.header("content-length")
-        if announced is not None and announced.isdigit() and int(announced) > LARGEST_BODY:
+        if announced is not None and announced.isdigit() and int(announced) > most:
             raise TooLarge
         parts: list[bytes] = []
         size = 0
@@ -109,7 +108,7 @@ class Request:
                 raise ClientGone
             part = message.get("body", b"")
             size += len(part)
-            if size > LARGEST_BODY:
+            if size > most:
                 raise TooLarge
             parts.append(part)
             if not message.get("more_body", False):

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from plaza.entry.http import Request, Send, respond
 from plaza.kernel.errors import locate
 from plaza.kernel.outbox import LiveEvent
+from plaza.realtime import Ingress
 
 log = structlog.get_logger("plaza.request")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -44,6 +46,23 @@ class OutboxGauges:
         self._age.set(age)
         self._unknown.set(unknown)
         self._failed.set(failed)
+
+
+class IngressCollector:
+    """The numbers of an `Ingress` at the time of a scrape."""
+
+    def __init__(self, ingress: Ingress) -> None:
+        self._ingress = ingress
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus_client asks for."""
+        yield GaugeMetricFamily("plaza_connections", "Open connections.", value=self._ingress.connections)
+        closed = CounterMetricFamily(
+            "plaza_connections_closed", "Connections closed for breaking a bound (docs/limits.md).", labels=["reason"]
+        )
+        for reason, count in self._ingress.closed.items():
+            closed.add_metric([reason], count)
+        yield closed
 
 
 class Meter:
@@ -80,6 +99,10 @@ class Meter:
         self._presenters_logged: dict[str, float] = {}
         self.outbox = OutboxGauges(self._registry)
         self.sockets = Gauge("plaza_sockets", "Sockets that are connected.", registry=self._registry)
+
+    def watch(self, ingress: Ingress) -> None:
+        """Shows the numbers of connections too."""
+        self._registry.register(IngressCollector(ingress))
 
     @contextlib.contextmanager
     def request(self, request: Request) -> Iterator[Measured]:

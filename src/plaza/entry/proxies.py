@@ -42,6 +42,11 @@ class Proxies:
                 break
         return str(found)
 
+    def trusts(self, peer: str) -> bool:
+        """Whether a peer is one of them."""
+        found = _address(peer)
+        return found is not None and self._trusts(found)
+
     def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._networks)
 

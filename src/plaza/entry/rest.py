@@ -60,6 +60,7 @@ class Rest:
         allow: Limits,
         meter: Meter,
         proxies: Proxies,
+        body_bytes: int,
     ) -> None:
         self._authenticator = authenticator
         self._store = store
@@ -67,6 +68,7 @@ class Rest:
         self._limits = allow
         self._meter = meter
         self._proxies = proxies
+        self._body_bytes = body_bytes
         self._router: Router[Target] = Router()
         for path, route in mounted(tables):
             self._router.add(route.method, path, Target(path, route))
@@ -112,7 +114,7 @@ class Rest:
         ctx.spend(*at_entry(route.limits))
         shape = route.signature
         asked = decoding.query(shape.query, request.query())
-        raw = await request.body() if route.writes else b""
+        raw = await request.body(self._body_bytes) if route.writes else b""
         sent = decoding.body(shape.body, raw, request.header("content-type"))
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)

@@ -113,6 +113,10 @@ class TooLarge(Refusal):
     reason = "request.too_large"
     message = "The body is too large."
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Connection": "close"}  # the rest of the body is not read
+
 
 class UnsupportedMedia(Refusal):
     """The body is not of a type that this route reads: 415."""

@@ -1,8 +1,9 @@
 """Engine.IO 4 and Socket.IO 5, the server's side: WebSocket and long-polling, text only, no domain."""
 
 from plaza.realtime.errors import NotNow, Refused
+from plaza.realtime.ingress import Ingress
 from plaza.realtime.options import Options
 from plaza.realtime.server import Server
 from plaza.realtime.sockets import Frame, Namespace, Socket
 
-__all__ = ["Frame", "Namespace", "NotNow", "Options", "Refused", "Server", "Socket"]
+__all__ = ["Frame", "Ingress", "Namespace", "NotNow", "Options", "Refused", "Server", "Socket"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from plaza.realtime.http import HttpConnection
+from plaza.realtime.http_errors import HttpError
 from plaza.realtime.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -26,8 +26,16 @@ class Door(WebSocket, kw_only=True):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for its first bytes."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = taken = cast("asyncio.Transport", transport)
         self.server_state.connections.add(self)
+        peer = taken.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        network = self.engine.ingress.arrive(taken, self._peer)
+        if network is None:
+            self._closing = True
+            taken.abort()
+        else:
+            self._network = network
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, perhaps without a word."""
@@ -42,14 +50,28 @@ class Door(WebSocket, kw_only=True):
         except KeyError:  # more bytes than one reading takes
             cast("asyncio.Protocol", transport.get_protocol()).data_received(data)
             return
-        asked = self.engine.heads.read(data) if data.startswith(self.engine.greeting) else None
+        engine = self.engine
+        asked = None
+        if data.startswith(engine.greeting) and len(data) <= engine.options.head_bytes:
+            asked = engine.heads.read(data)
         if asked is not None:
+            engine.ingress.settle(transport, self._network)
             self.greet(*asked)
             return
-        http = HttpToolsProtocol(self.config, self.server_state, self.app_state, self._loop)
+        http = HttpConnection(engine.ingress, self._network, self.config, self.server_state, self.app_state, self._loop)
         transport.set_protocol(http)
         http.connection_made(transport)
         http.data_received(data)
+
+    def expire(self, error: HttpError) -> None:
+        """Close it: it has sent nothing, so it waits for no answer; a WebSocket is closed as one."""
+        if self.session is not None:
+            WebSocket.expire(self, error)
+            return
+        self._closing = True
+        self.engine.ingress.settle(self._transport, self._network)
+        self.engine.ingress.count(error)
+        self._transport.abort()
 
     def shutdown(self) -> None:
         """uvicorn stops."""

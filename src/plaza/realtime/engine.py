@@ -17,6 +17,7 @@ from plaza.realtime.gate import Gate
 from plaza.realtime.handshake import TOO_MANY, UNAVAILABLE, Answer
 from plaza.realtime.heads import Heads
 from plaza.realtime.inbox import Inbox
+from plaza.realtime.ingress import Ingress
 from plaza.realtime.options import Options
 from plaza.realtime.outbox import Outbox
 from plaza.realtime.session import Link, Receiver, Session
@@ -54,6 +55,7 @@ class Engine:
         self.outbox = Outbox(options.slice, options.queue_events)
         self.inbox = Inbox(self.outbox)
         self.gate = Gate(options)
+        self.ingress = Ingress(options, clock)
         self.partings: Deadlines[Parting] = Deadlines(options.close_timeout)
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
         self.farewells = Farewells(options.connect_timeout)
@@ -62,7 +64,8 @@ class Engine:
         self._ids: list[str] = []
         self._pings: Deadlines[Session] = Deadlines(options.ping_interval)
         self._pongs: Deadlines[Session] = Deadlines(options.ping_timeout)
-        self._tick = min(0.1, options.ping_interval / 50, options.ping_timeout / 50, options.connect_timeout / 50)
+        waits = (options.ping_interval, options.ping_timeout, options.connect_timeout, options.head_seconds)
+        self._tick = min(0.1, *(seconds / 50 for seconds in waits))
         self._timer: asyncio.TimerHandle | None = None
         self._swept = clock()
 
@@ -170,6 +173,7 @@ class Engine:
         if not stalled:  # a process that was stopped has answers to read first
             for session, _ in self._pongs.take(now):
                 self._overdue(session)
+            self.ingress.sweep(now)
         for session in self.gate.late(now):
             session.end(endings.CONNECT_TIMEOUT)
         for late, _ in (*self.partings.take(now), *self.upgrades.take(now)):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 256
 LONGEST_REMEMBERED = 1_024  # bytes
+BARE_LINES = 2  # the request's own and the empty one at the end
 _KEY = b"\r\nSec-WebSocket-Key: "  # as browsers and the official client write it
 _KEY_BYTES = 24
 # Whatever has one of these is one client's own, and none of our business for longer than it takes.
@@ -23,11 +24,16 @@ _PERSONAL = frozenset(("cookie", "authorization"))
 class Head:
     """A request's target and headers as an HTTP parser finds them; the lines of one name are a list in their order."""
 
-    __slots__ = ("headers", "target")
+    __slots__ = ("_lines", "target")
 
     def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
         self.target = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The values by name, in lower case."""
+        return {name: values[0] if len(values) == 1 else ", ".join(values) for name, values in self._lines.items()}
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -35,8 +41,7 @@ class Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One line."""
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self.headers[key] = text if key not in self.headers else f"{self.headers[key]}, {text}"
+        self._lines.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
 
 
 class Heads:
@@ -53,12 +58,15 @@ class Heads:
         known = self._known.get(alike)
         if known is not None:
             return known, key
+        if data.count(b"\n") > self._options.head_lines + BARE_LINES:
+            return None
         head = _parsed(data)
         if head is None:
             return None
-        path, _, query = head.target.partition("?")
-        found = head.headers.pop("sec-websocket-key", "").encode("latin-1")
-        request = handshake.request(self._options, "websocket", path, query.encode("latin-1"), head.headers)
+        target, headers = head
+        path, _, query = target.partition("?")
+        found = headers.pop("sec-websocket-key", "").encode("latin-1")
+        request = handshake.request(self._options, "websocket", path, query.encode("latin-1"), headers)
         if found == key and len(alike) <= LONGEST_REMEMBERED and _common(request):
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
@@ -70,7 +78,8 @@ def _common(request: Request) -> bool:
     return "sid" not in request.query and not _PERSONAL & request.headers.keys()
 
 
-def _parsed(data: bytes) -> Head | None:
+def _parsed(data: bytes) -> tuple[str, dict[str, str]] | None:
+    """The target and the headers of a request for a WebSocket."""
     head = Head()
     parser = httptools.HttpRequestParser(head)
     try:
@@ -81,9 +90,10 @@ def _parsed(data: bytes) -> Head | None:
             return None
     except httptools.HttpParserError:
         return None
-    asked = head.headers.get
+    headers = head.headers
+    asked = headers.get
     if parser.get_method() != b"GET" or asked("upgrade", "").lower() != "websocket":
         return None
     if asked("sec-websocket-version") != "13" or asked("content-length", "0") != "0" or asked("transfer-encoding"):
         return None
-    return head
+    return head.target, headers

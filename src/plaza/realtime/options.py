@@ -17,6 +17,25 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How long a closed WebSocket may take to answer the close frame before it is cut."""
     max_payload: int = 65_536
     """Of one message, its fragments joined, and of one long-polling request."""
+    head_bytes: int = 32_768
+    head_lines: int = 100
+    """Of one HTTP request: all that is not its body, so its trailers and the framing of chunks too."""
+    head_seconds: float = 10.0
+    """From the start of a connection, or the first byte of a later request, to the end of the head."""
+    body_bytes: int = 262_144
+    """What is read of a body that no application takes."""
+    body_seconds: float = 30.0
+    """For a body, or the rest of a WebSocket message, and a second more for each 64 KiB that came."""
+    write_seconds: float = 30.0
+    """For a client to take an HTTP response, and a second more for each 64 KiB that it took."""
+    linger_seconds: float = 2.0
+    """How long what comes behind an early answer is dropped, so that the client can read the answer."""
+    connections: int = 0
+    """Open at once in this process; 0: any number. The one that has been silent longest makes room."""
+    connections_per_address: int = 100
+    """Of one address, those whose head or body is incomplete; the oldest makes room."""
+    trusted: Callable[[str], bool] | None = None
+    """Whether an address is a proxy's, for whose connections `connections_per_address` does not hold."""
     queue_events: int = 256
     queue_bytes: int = 1_048_576
     """What one client may leave unread before it is closed as `slow_consumer`; half of it for volatile events."""

@@ -37,11 +37,12 @@ class Polling:
         head = Head()
         for name, value in scope["headers"]:
             head.on_header(name, value)
-        cors = self._cors(scope["method"], head.headers)
+        headers = head.headers
+        cors = self._cors(scope["method"], headers)
         if scope["method"] == "OPTIONS":
             await _reply(cors, send, 204, b"")
             return
-        answer = await self._served(scope, head.headers, receive)
+        answer = await self._served(scope, headers, receive)
         if isinstance(answer, bytes):
             await _reply(cors, send, 200, answer)
         elif answer is not None:

@@ -62,6 +62,11 @@ class Reader:
         """Whether it waits for a new message, and nothing of one has come."""
         return self._parts is None and self._at == len(self._data)
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self._size + len(self._data) - self._at
+
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; what was not asked for yet stays."""
         self._data = self._data[self._at :] + data

@@ -13,6 +13,7 @@ from plaza.realtime import socketio
 from plaza.realtime.client import Client
 from plaza.realtime.door import Door, upgraded
 from plaza.realtime.engine import Engine
+from plaza.realtime.ingress import Ingress
 from plaza.realtime.options import Options
 from plaza.realtime.polling import Polling
 from plaza.realtime.rooms import Rooms
@@ -45,6 +46,11 @@ class Server:
         """The ASGI application for every request under `Options.path`."""
         self.places = {name: Place(name, handler, Rooms()) for name, handler in namespaces.items()}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def ingress(self) -> Ingress:
+        """What counts the connections, and those that were closed for breaking a bound."""
+        return self.engine.ingress
 
     @property
     def refusing(self) -> bool:

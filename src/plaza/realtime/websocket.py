@@ -11,6 +11,7 @@ import msgspec
 from plaza.realtime import endings, engineio, handshake, rfc6455
 from plaza.realtime.errors import Violation
 from plaza.realtime.handshake import Answer, Request
+from plaza.realtime.http_errors import HttpError
 from plaza.realtime.rfc6455 import Reader, text_frame
 from plaza.realtime.session import Session
 
@@ -38,6 +39,10 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     _transport: asyncio.Transport = None  # type: ignore[assignment]  # until `connection_made`
     _reader: Reader | None = None
     """Only while a part of a message has come: most wait most of the time."""
+    _peer: str | None = None
+    """The address of the client or of its proxy."""
+    _network: str = ""
+    """What `Ingress` counts it under."""
     _flying: int = 0
     _closing: bool = False
     _deaf: bool = False
@@ -53,6 +58,7 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._closing = True
+        self.engine.ingress.leave(self._transport, self._network)
         self.engine.partings.stop(self)
         self.engine.upgrades.stop(self)
         session, self.session = self.session, None
@@ -107,6 +113,24 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
+
+    # What the ingress calls.
+
+    def expire(self, error: HttpError) -> None:
+        """Close it for a message that trickles, if that is not our own doing."""
+        if self._paused():
+            self._wait_for_rest()
+        elif not self._closing and self._reader is not None:
+            self.engine.ingress.count(error)
+            self._violated(Violation(rfc6455.POLICY, error.message))
+
+    def received_bytes(self) -> int:
+        """Bytes of a message that is not complete."""
+        return 0 if self._reader is None else self._reader.size
+
+    def flushed_bytes(self) -> int:
+        """Nothing: what a client does not read is the session's matter."""
+        return 0
 
     # What a session calls.
 
@@ -166,8 +190,11 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
             self._open(request, accept)
 
     def _open(self, request: Request, accept: bytes) -> None:
-        engine, peer = self.engine, self._transport.get_extra_info("peername")
-        address = handshake.address_of(engine.options, peer[0] if isinstance(peer, tuple) else "", request.headers)
+        engine, peer = self.engine, self._peer
+        if peer is None:  # uvicorn read the request
+            found = self._transport.get_extra_info("peername")
+            peer = found[0] if isinstance(found, tuple) else ""
+        address = handshake.address_of(engine.options, peer, request.headers)
         session = engine.open(self, address, request.kept)
         if isinstance(session, Answer):
             self._answer(session)
@@ -211,10 +238,19 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
             self._reader = Reader(self.engine.options.max_payload)
         reader = self._reader
         reader.feed(data)
+        taken = False
         while not self._deaf and not self._paused() and (message := reader.next()) is not None:
             self._take(*message)
+            taken = True
+        if taken or reader.idle:
+            self.engine.ingress.messages.stop(self._transport)
         if reader.idle:
             self._reader = None
+        else:
+            self._wait_for_rest()
+
+    def _wait_for_rest(self) -> None:
+        self.engine.ingress.messages.start(self._transport, self.engine.clock(), 0)
 
     def _paused(self) -> bool:
         return self.session is not None and self.session.paused and not self._closing
