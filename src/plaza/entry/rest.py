@@ -132,11 +132,11 @@ class Rest:
             raise Invalid.field("idempotency-key", f"must have 1 to {LONGEST_KEY} characters")
         path = request.path.removeprefix(b"/client")
         mark = idempotency.fingerprint(request.method, path, request.scope["query_string"], msgspec.json.encode(sent))
-        async with self._store.transaction(lock_timeout_ms=IN_FLIGHT_MS) as db:
+        async with ctx.transaction(self._store.transaction(lock_timeout_ms=IN_FLIGHT_MS)):
+            db = ctx.db
             earlier = await idempotency.claim(db, org=ctx.org.id, person=ctx.me.id, key=key, mark=mark, now=ctx.now)
             if earlier is not None:
                 return earlier.status, earlier.body
-            ctx.db = db
             status, record = route.answer(await route.call(ctx, *arguments))
             body = msgspec.json.encode(record)
             await idempotency.store(db, org=ctx.org.id, person=ctx.me.id, key=key, status=status, body=body)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -72,8 +73,8 @@ class Context:
     db: Database
     now: datetime
     new_id: Callable[[], int]
-    tell: Teller
-    forget: Forgetter
+    teller: Teller
+    forgetter: Forgetter
     buckets: Buckets
     request_id: str = ""
     origin: str | None = None
@@ -82,6 +83,27 @@ class Context:
     """The network address of the client, for limits; never stored."""
     if_match: str | None = None
     """The header `If-Match` of a write: the version that the client means to change."""
+
+    _effects: list[Callable[[], None]] | None = None
+    """What is to be done after the commit of the transaction that is open; None outside of one."""
+
+    def tell(self, org: int, person: int, event: str, payload: object) -> None:
+        """Sends something of the moment to a person's sockets, after the commit."""
+        self.after_commit(partial(self.teller, org, person, event, payload))
+
+    def forget(self, org: int, *, person: int | None = None, session: int | None = None) -> None:
+        """Takes back remembered tokens and cuts their sockets, after the commit."""
+        self.after_commit(partial(self.forgetter, org, person=person, session=session))
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Runs what leaves the process once what was written is committed: at once outside of a transaction.
+
+        Never runs it when the transaction is taken back.
+        """
+        if self._effects is None:
+            effect()
+        else:
+            self._effects.append(effect)
 
     def spend(self, *limits: Limit, amount: int = 1, on: int | str | None = None) -> None:
         """Takes so many tokens of every limit, or none: the limit's refusal (429), with the seconds to wait.
@@ -95,15 +117,20 @@ class Context:
         return takes(limits, org=self.org.id, person=who, address=self.address, on=on, amount=amount)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Keeps what is written inside together, or takes it back when an exception leaves it."""
-        outer = self.db
-        async with outer.transaction() as inner:
-            self.db = inner
-            try:
+    async def transaction(self, opening: AbstractAsyncContextManager[Database] | None = None) -> AsyncIterator[None]:
+        """Keeps what is written inside together, or takes it back when an exception leaves it.
+
+        `opening` is a transaction to use instead of a plain one. What leaves the process runs after the commit.
+        """
+        outer, outer_effects = self.db, self._effects
+        effects = self._effects = []
+        try:
+            async with opening or outer.transaction() as self.db:
                 yield
-            finally:
-                self.db = outer
+        finally:
+            self.db, self._effects = outer, outer_effects
+        for effect in effects:
+            self.after_commit(effect)
 
     @contextmanager
     def reserve(self, limit: Limit) -> Iterator[Reservation]:
