@@ -34,6 +34,16 @@ SESSION = {
     "enable_seqscan": "off",
 }
 """What every connection begins with; nothing changes it later."""
+STATEMENT_CACHE: dict[str, Any] = {
+    "statement_cache_size": 1_000,
+    "max_cached_statement_lifetime": 0,
+    "max_cacheable_statement_size": 15 * 1024,
+}
+"""Every statement stays prepared on its connection for good: one that was evicted takes 6.9 ms instead of 0.6.
+
+A backend that has planned all of 145 statements takes 28 MiB more private memory (3 -> 31), 0.2 MiB for each: a pool of
+ten that has used everything takes 280 MiB. Connections that rest for a minute are closed and give it back.
+"""
 _JSONB = b"\x01"
 """The version byte in front of binary `jsonb`; inside a `row(…)` nothing comes as text."""
 _PG_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -167,6 +177,7 @@ class Postgres(_Speaker):
             connection_class=_Connection,
             init=prepare_connection,
             server_settings=SESSION,
+            **STATEMENT_CACHE,
         )
 
     async def close(self) -> None:
@@ -184,6 +195,7 @@ class Postgres(_Speaker):
             command_timeout=STATEMENT_SECONDS,
             timeout=5,
             server_settings=SESSION | more,
+            **STATEMENT_CACHE,
         )
         await prepare_connection(connection)
         return Connected(connection, self.spoken)
