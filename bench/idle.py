@@ -6,9 +6,9 @@ The budgets are those of the guarantee F-IDLE-1.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import threading
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -135,8 +135,12 @@ async def _watch(side: Side, options: Options, staying: asyncio.Task[None], befo
 
 def _connected(side: Side) -> int:
     """Sockets by the server's own count."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{side.port}/metrics", timeout=_PATIENCE) as answer:
-        lines: list[str] = answer.read().decode().splitlines()
+    connection = http.client.HTTPConnection("127.0.0.1", side.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
     return int(float(next(line.split()[1] for line in lines if line.startswith("plaza_sockets "))))
 
 

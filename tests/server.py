@@ -30,13 +30,15 @@ class Running:
         *,
         lease_seconds: float = 40,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
+        outbox_key: str | None = None,
     ) -> None:
         self.database_url = database_url
+        self._outbox_key = outbox_key
         self._retry_seconds = retry_seconds
         self._lease_seconds = lease_seconds
         self.plaza: Plaza
         self.spoken: list[str] = []
-        self._listener = listen("127.0.0.1", 0)
+        self._listener = listen(settings.host, 0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = msgspec.structs.replace(settings, port=self.port)
@@ -73,6 +75,7 @@ class Running:
             self.database_url,
             lease_seconds=self._lease_seconds,
             retry_seconds=self._retry_seconds,
+            outbox_key=self._outbox_key,
         )
         measured = self.plaza.meter.statement
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Sequence
 
@@ -19,8 +20,7 @@ from plaza.adapters.smtp import Smtp
 from plaza.admission import Admission
 from plaza.domains.accounts import MailPosted
 from plaza.domains.accounts.jobs import Postman
-from plaza.domains.accounts.letters import SITE
-from plaza.domains.accounts.mail import newest
+from plaza.domains.accounts.mail import shown
 from plaza.domains.badges.jobs import Awarder
 from plaza.domains.people import AddressChanged, PersonUnlisted
 from plaza.domains.people.jobs import Lister
@@ -36,6 +36,7 @@ from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
 from plaza.entry.http import Receive, Request, Scope, Send
 from plaza.entry.limits import Limits
+from plaza.entry.local_access import Access, key_of, token_of
 from plaza.entry.metrics import Meter
 from plaza.entry.outbox_page import OutboxPage
 from plaza.entry.proxies import Proxies
@@ -88,8 +89,10 @@ class Plaza:
         clock: Clock = system_clock,
         lease_seconds: float = LEASE_SECONDS,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
+        outbox_key: str | None = None,
     ) -> None:
         self.settings = settings
+        self.outbox_key = outbox_key
         self.clock = clock
         self.lease_seconds = lease_seconds
         self.retry_seconds = retry_seconds
@@ -149,7 +152,7 @@ class Plaza:
     def _build_entry(self) -> None:
         self.limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
         self.status = Status(self._ask_store)
-        proxies = Proxies(self.settings.trusted_proxies)
+        self.proxies = Proxies(self.settings.trusted_proxies)
         self.rest = Rest(
             catalogue.TABLES,
             self.authenticator,
@@ -157,11 +160,13 @@ class Plaza:
             self._context,
             self.limits,
             self.meter,
-            proxies,
+            self.proxies,
             self.settings.body_bytes,
         )
         self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter)
-        self.sockets = Server({NAMESPACE: self.gateway}, bounds.options(self.settings, proxies, self.gateway.admit))
+        self.sockets = Server(
+            {NAMESPACE: self.gateway}, bounds.options(self.settings, self.proxies, self.gateway.admit)
+        )
         self.meter.watch(self.sockets.ingress)
         self.gateway.server = self.sockets
         self.gateway.replay = self._replay
@@ -169,10 +174,13 @@ class Plaza:
         self.rest.page("openapi.json", docs.openapi)
         self.rest.page("docs", docs.page)
         if self.settings.outbox:
-            self.rest.page("outbox", OutboxPage(self._letters).page)
+            page = OutboxPage(functools.partial(shown, self.store, self.settings.site))
+            by_key = Access(local=self.settings.outbox_without_key, secret=self.outbox_key, given=key_of)
+            self.rest.private_page("outbox", page.page, by_key)
         self.rest.page("healthz", self.status.health)
         self.rest.page("readyz", self.status.ready)
-        self.rest.page("metrics", self.meter.page)
+        by_token = Access(local=True, secret=self.settings.metrics_token, given=token_of)
+        self.rest.private_page("metrics", self.meter.page, by_token)
         self._http = CORSMiddleware(
             self.rest,
             allow_origins=self.settings.cors_origins,
@@ -187,18 +195,6 @@ class Plaza:
         mailer = Smtp(chosen.smtp_url, chosen.mail_from) if chosen.smtp_url else None
         return Postman(self.store, mailer, self.clock, chosen.site)
 
-    async def _letters(self) -> list[dict[str, str]]:
-        return [
-            {
-                "org": mail.org,
-                "to": mail.recipient,
-                "subject": mail.subject,
-                "text": mail.text.replace(SITE, self.settings.site),
-                "at": mail.created_at,
-            }
-            for mail in await newest(self.store)
-        ]
-
     def _facts(self) -> Facts:
         """Every fact with those who hear it."""
         heard = catalogue.listeners(self.new_id)
@@ -210,6 +206,9 @@ class Plaza:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """HTTP: long-polling below the path of the sockets, all else REST; WebSockets have their own protocol."""
+        if scope["type"] == "http":
+            peer = scope.get("client")
+            self.proxies.notice(peer[0] if peer else "", (name for name, _ in scope["headers"]))
         if scope["type"] == "http" and scope["path"].startswith("/socket.io"):
             if self.settings.workers > 1:
                 await refuse_polling(Request(scope, receive), send)

@@ -48,12 +48,14 @@ async def serve(
     listener: socket.socket,
     ready: Callable[[], None],
     stop: asyncio.Event | None = None,
+    *,
+    outbox_key: str | None = None,
 ) -> None:
     """Serves until `stop`, or until a signal where none is given."""
     configure(settings.log_level)
     raise_open_files()
     stop = stop or _stopped_by_signals()
-    plaza = Plaza(settings, database_url)
+    plaza = Plaza(settings, database_url, outbox_key=outbox_key)
     await plaza.start()
     spare_collecting()
     server = build(plaza, GRACE_SECONDS)

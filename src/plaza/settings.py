@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -15,12 +16,18 @@ from msgspec import Meta
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this computer reaches; pages for developing are served nowhere else."""
 
+LAST_PORT = 65_535
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(?::(?P<port>\d{1,5}))?/?"
+)
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may decide; every default is safe to run."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    port: Annotated[int, Meta(ge=0, le=LAST_PORT)] = 8000
     data_dir: str = "./plaza-data"
     database_url: str | None = None
     """A PostgreSQL of your own (15 or newer); without one Plaza runs a private one in `data_dir`."""
@@ -49,17 +56,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smtp_url: str | None = None
     """Where mail goes: smtp://user:password@host:port or smtps://…; without it mail stays at /outbox."""
     mail_from: str = "Plaza <plaza@localhost>"
+    metrics_token: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{16,200}$")] | None = None
+    """What a scraper elsewhere sends as `Authorization: Bearer …` to `/metrics`; without it only this computer may."""
     public_url: str | None = None
     """The address at which people reach this server, for links in mail."""
 
     def __post_init__(self) -> None:
         for entry in self.trusted_proxies:
             _check_proxy(entry)
+        msgspec.structs.force_setattr(self, "cors_origins", [_origin(entry) for entry in self.cors_origins])
 
     @property
     def outbox(self) -> bool:
-        """Whether the mail that waits here is shown at /outbox: only where nobody elsewhere comes in."""
-        return self.smtp_url is None and self.host in LOOPBACK and not self.trusted_proxies
+        """Whether mail waits here and is shown at /outbox."""
+        return self.smtp_url is None
+
+    @property
+    def outbox_without_key(self) -> bool:
+        """Whether a browser on this computer may see /outbox without the key: only where nobody elsewhere comes in."""
+        return self.host in LOOPBACK and not self.trusted_proxies
 
     @property
     def site(self) -> str:
@@ -80,7 +95,7 @@ class Origin(msgspec.Struct, frozen=True):
     source: str
 
 
-SECRET = frozenset({"bus_url", "database_url", "smtp_url"})
+SECRET = frozenset({"bus_url", "database_url", "metrics_token", "smtp_url"})
 LISTS = frozenset({"cors_origins", "trusted_proxies"})
 
 
@@ -141,3 +156,20 @@ def _check_proxy(entry: str) -> None:
         raise ValueError(f"{entry!r} is everybody: then anybody could say to be anywhere")
     if network.version == 6 and network.overlaps(ip_network("::ffff:0:0/96")):
         raise ValueError(f"{entry!r} holds addresses of IPv4, which are written as such")
+
+
+def _origin(entry: str) -> str:
+    """An origin as browsers write it (RFC 6454, 6.2); `ValueError` names an entry that no browser would send."""
+    if entry == "*":
+        return entry
+    found = _ORIGIN.fullmatch(entry.strip().lower())
+    try:
+        host = found["host"].encode("ascii" if found["host"].isascii() else "idna").decode() if found else ""
+    except UnicodeError:
+        host = ""
+    if found is None or not host or int(found["port"] or 0) > LAST_PORT:
+        raise ValueError(f"{entry!r} is no origin of a site, such as https://app.example")
+    port = (found["port"] or "").lstrip("0")
+    return f"{found['scheme']}://{host}" + (
+        f":{port}" if port != DEFAULT_PORTS.get(found["scheme"], "") and port else ""
+    )

@@ -32,14 +32,15 @@ class Orders(msgspec.Struct, frozen=True):
     settings: Settings
     database_url: str
     listener: int
+    outbox_key: str
 
 
 class Supervisor:
     """Keeps `settings.workers` children alive until it is told to stop."""
 
-    def __init__(self, settings: Settings, database_url: str, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, database_url: str, listener: socket.socket, outbox_key: str) -> None:
         self._settings = settings
-        self._orders = msgspec.json.encode(Orders(settings, database_url, listener.fileno())) + b"\n"
+        self._orders = msgspec.json.encode(Orders(settings, database_url, listener.fileno(), outbox_key)) + b"\n"
         self._listener = listener
         self._stop = asyncio.Event()
 
@@ -110,7 +111,9 @@ async def serve_as_child() -> None:
     watching = asyncio.create_task(_until_orphaned(reader, stop))
     listener = socket.socket(fileno=orders.listener)
     async with ServingLock(orders.database_url, stop_serving):
-        await process.serve(orders.settings, orders.database_url, listener, _say_ready, stop)
+        await process.serve(
+            orders.settings, orders.database_url, listener, _say_ready, stop, outbox_key=orders.outbox_key
+        )
     watching.cancel()
 
 

@@ -76,6 +76,9 @@ def test_serving_says_where_everything_is(served: Served) -> None:
     for word in ("Plaza 0.1.0", "PostgreSQL", "schema", "API", "Sockets", "Outbox", "plaza token"):
         assert word in text
     assert httpx2.get(f"{served.url}/readyz").status_code == 200
+    (outbox,) = [line.split()[1] for line in served.said if "Outbox" in line]
+    assert httpx2.get(outbox, headers={"x-forwarded-for": "203.0.113.7"}).status_code == 200
+    assert httpx2.get(outbox + "x", headers={"x-forwarded-for": "203.0.113.7"}).status_code == 404
     assert "postgresql://" not in text
 
 
@@ -215,9 +218,12 @@ def test_logs_are_json_and_never_hold_a_token_a_message_an_address_or_a_password
     signup = {"email": "canary-person@demo.test", "password": "canary-password-1"}
     httpx2.post(f"{running.url}/profile/customer/signup", json=signup, headers={"orgid": "demo"})
     httpx2.post(f"{running.url}/profile/customer/signin", json=signup, headers={"orgid": "demo"})
+    (outbox,) = [line.split()[1] for line in running.said if "Outbox" in line]
+    assert httpx2.get(outbox).status_code == 200
     assert running.stop() == 0
     lines = [line for line in running.said if line.startswith("{")]
     assert lines
+    assert not [line for line in lines if outbox.partition("key=")[2] in line]
     assert any(json.loads(line).get("request") == "req-1" for line in lines)
     whole = "".join(running.said)
     assert "canary" not in whole
@@ -225,8 +231,59 @@ def test_logs_are_json_and_never_hold_a_token_a_message_an_address_or_a_password
     assert "Traceback" not in whole
 
 
+def test_origins_are_taken_as_browsers_write_them(tmp_path: Path) -> None:
+    written = "https://App.Example/, HTTP://shop.example:080,https://münchen.example:443,http://[::1]:3000,*,app://x"
+    chosen = load({}, {"PLAZA_CORS_ORIGINS": written, "PLAZA_CONFIG": "nowhere.toml"})
+    assert chosen.cors_origins == [
+        "https://app.example",
+        "http://shop.example",
+        "https://xn--mnchen-3ya.example",
+        "http://[::1]:3000",
+        "*",
+        "app://x",
+    ]
+    (tmp_path / "plaza.toml").write_text('cors_origins = ["https://Shop.Example:443/"]\n')
+    shown = plaza("config", "show", "--json", folder=tmp_path)
+    found = {item["name"]: item["value"] for item in json.loads(shown.stdout)}
+    assert found["cors_origins"] == ["https://shop.example"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "app.example",
+        "https://app.example/shop",
+        "https://app.example?x",
+        "https://app.example#x",
+        "https://*.example",
+        "https://me@app.example",
+        "https://app.example:99999",
+        "https://app.example:x",
+        "https:/app.example",
+        "https://",
+        "null",
+        "//app.example",
+        "https://a..example\u3002",
+    ],
+)
+def test_what_is_no_origin_is_named(wrong: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load({"cors_origins": f"https://good.example,{wrong}"}, {"PLAZA_CONFIG": "nowhere.toml"})
+    assert wrong in str(refusal.value)
+    assert "cors_origins" in str(refusal.value)
+    assert "good.example" not in str(refusal.value)
+
+
+def test_a_token_for_metrics_is_long_and_is_not_shown(tmp_path: Path) -> None:
+    for wrong in ("short", "with a space in it"):
+        assert plaza("config", "check", folder=tmp_path, PLAZA_METRICS_TOKEN=wrong).returncode == 1
+    shown = plaza("config", "show", folder=tmp_path, PLAZA_METRICS_TOKEN="scraper-secret-0123456789")
+    assert "metrics_token" in shown.stdout
+    assert "scraper-secret" not in shown.stdout
+
+
 def test_browsers_of_named_sites_may_come_in_and_others_not(tmp_path: Path) -> None:
-    running = Served(tmp_path, PLAZA_CORS_ORIGINS="https://shop.example, https://app.example")
+    running = Served(tmp_path, PLAZA_CORS_ORIGINS="https://Shop.example/, https://app.example:443")
     plaza("org", "create", "demo", folder=tmp_path)
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "orgid,authorization"}
     url = f"{running.url}/client/community/messages"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import socket
 import sys
 import time
@@ -60,13 +61,15 @@ async def _serve(chosen: Settings) -> None:
         port = listener.getsockname()[1]
         chosen = msgspec.structs.replace(chosen, port=port)
 
+        outbox_key = secrets.token_urlsafe(24)
+
         def ready() -> None:
-            _welcome(chosen)
+            _welcome(chosen, outbox_key)
 
         if chosen.workers > 1:
-            await Supervisor(chosen, url, listener).run(ready)
+            await Supervisor(chosen, url, listener, outbox_key).run(ready)
         else:
-            await process.serve(chosen, url, listener, ready)
+            await process.serve(chosen, url, listener, ready, outbox_key=outbox_key)
         lock.check()
     say("Stopped.")
 
@@ -120,12 +123,13 @@ def _row(what: str, how: str, seconds: float, more: str = "") -> None:
     say(f"  {what + ' ':.<22} {how:<11} {seconds:4.1f} s   {more}".rstrip())
 
 
-def _welcome(chosen: Settings) -> None:
+def _welcome(chosen: Settings, outbox_key: str) -> None:
     host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
     base = f"http://{host}:{chosen.port}"
     say(f"\n  API        {base}/docs        OpenAPI 3.1 at /openapi.json")
     say(f"  Sockets    {base}/community-chat" + ("   WebSocket only" if chosen.workers > 1 else ""))
     if chosen.outbox:
-        say(f"  Outbox     {base}/outbox      e-mails stay here until PLAZA_SMTP_URL is set")
+        say(f"  Outbox     {base}/outbox?key={outbox_key}")
+        say("             e-mails stay there until PLAZA_SMTP_URL is set; the key is good until the server stops")
     say("\n  Token      plaza token alice@demo.test --org demo          Stop: Ctrl-C")
     sys.stderr.flush()

@@ -74,7 +74,7 @@ def options(settings: Settings, proxies: Proxies, admit: Callable[[str], int | N
     return Options(
         origins=None if not origins or "*" in origins else tuple(origins),
         originless=True,
-        address=proxies.client if proxies else None,
+        address=proxies.client_of_handshake,
         network=network,
         admit=admit,
         headers=("orgid", "authorization"),

@@ -19,7 +19,7 @@ from plaza.entry.proxies import Proxies
 from plaza.entry.router import Router
 from plaza.kernel import idempotency, limits
 from plaza.kernel.context import Context
-from plaza.kernel.errors import Invalid, Refusal
+from plaza.kernel.errors import Invalid, MethodNotAllowed, Refusal
 from plaza.kernel.ports import Store
 from plaza.kernel.routes import Route, Table, at_entry
 
@@ -38,6 +38,13 @@ class Target(NamedTuple):
     template: str
     route: Route | None = None
     page: Callable[[Request, Send], Any] | None = None
+
+
+class PrivatePage(NamedTuple):
+    """A page that only some requests may see."""
+
+    target: Target
+    admits: Callable[[Request], bool]
 
 
 class Failure(Refusal):
@@ -70,6 +77,7 @@ class Rest:
         self._proxies = proxies
         self._body_bytes = body_bytes
         self._router: Router[Target] = Router()
+        self._private: dict[bytes, PrivatePage] = {}
         for path, route in mounted(tables):
             self._router.add(route.method, path, Target(path, route))
 
@@ -77,13 +85,17 @@ class Rest:
         """Adds a page of the server's own at `/path`."""
         self._router.add("GET", path, Target(path, page=answer))
 
+    def private_page(
+        self, path: str, answer: Callable[[Request, Send], Any], admits: Callable[[Request], bool]
+    ) -> None:
+        """Adds a page at `/path`; a request that is not admitted gets the answer of a path that does not exist."""
+        self._private[f"/{path}".encode()] = PrivatePage(Target(path, page=answer), admits)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         with self._meter.request(request) as measured:
             try:
-                target, values = self._router.find(
-                    "GET" if request.method == "HEAD" else request.method, request.segments()
-                )
+                target, values = self._find(request)
                 measured.route = target.template
                 if target.page is not None:
                     await target.page(request, send)
@@ -101,6 +113,15 @@ class Rest:
                 measured.status = 500
                 log.exception("request.failed", request=request.id, route=measured.route)
                 await _refuse(send, request, Failure())
+
+    def _find(self, request: Request) -> tuple[Target, list[str]]:
+        method = "GET" if request.method == "HEAD" else request.method
+        private = self._private.get(request.path)
+        if private is None or not private.admits(request):
+            return self._router.find(method, request.segments())
+        if method != "GET":
+            raise MethodNotAllowed(["GET"])
+        return private.target, []
 
     async def _answer(self, target: Target, values: list[str], request: Request) -> tuple[int, bytes]:
         route = target.route

@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from plaza.domains.accounts.facts import MailPosted
+from plaza.domains.accounts.letters import SITE
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Database, Statement
 
@@ -111,3 +112,17 @@ NEWEST = Statement(
 async def newest(db: Database) -> Sequence[Posted]:
     """The newest 100 mails of all organisations, for a developer who has no mail system."""
     return await db.all(NEWEST)
+
+
+async def shown(db: Database, site: str) -> list[dict[str, str]]:
+    """The newest mails as the page /outbox shows them, with links to `site`."""
+    return [
+        {
+            "org": mail.org,
+            "to": mail.recipient,
+            "subject": mail.subject,
+            "text": mail.text.replace(SITE, site),
+            "at": mail.created_at,
+        }
+        for mail in await newest(db)
+    ]
