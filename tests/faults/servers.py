@@ -50,10 +50,19 @@ class Death(NamedTuple):
 
 
 class Served:
-    """One `plaza serve`, on the same port whenever it runs; with a private PostgreSQL unless a database is named."""
+    """One `plaza serve`, on the same port whenever it runs; with a private PostgreSQL unless a database is named.
+
+    `tree` is the source tree of another version, which it runs in place of this one.
+    """
 
     def __init__(
-        self, folder: Path, *, database_url: str | None = None, workers: int = 1, bus_url: str | None = None
+        self,
+        folder: Path,
+        *,
+        database_url: str | None = None,
+        workers: int = 1,
+        bus_url: str | None = None,
+        tree: Path | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
@@ -64,6 +73,7 @@ class Served:
         self._database_url = database_url
         self._workers = workers
         self._bus = {"PLAZA_BUS_URL": bus_url} if bus_url else {}
+        self._tree = {"PYTHONPATH": str(tree)} if tree else {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,7 +133,7 @@ class Served:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env={**os.environ, **self._bus, "PLAZA_RATE_LIMITS": "off"},
+                env={**os.environ, **self._bus, **self._tree, "PLAZA_RATE_LIMITS": "off"},
             )
 
     async def ready(self) -> float:
