@@ -25,7 +25,7 @@ from plaza.kernel.context import Organisation, OrgSettings
 
 PLAZA, SOCKET_IO, NEST = "Plaza", "socket.io", "NestJS"
 SIDES = (PLAZA, SOCKET_IO, NEST)
-_KEY = KeyRow("live", "HS256", secrets.token_bytes(32), None)
+_KEY = KeyRow("live", "HS256", secrets.token_bytes(32), None, "host", [], False)
 _SCRIPTS = {SOCKET_IO: "live.js", NEST: "gateway.js"}
 _REDIS_SECONDS = 5.0
 

@@ -135,7 +135,7 @@ async def serve(port: int) -> None:
     raise_open_files()
     url = os.environ.get("LIVE_REDIS")
     bus = RedisBus(url, os.getpid()) if url else None
-    chat = Chat(KeyRow("live", "HS256", bytes.fromhex(os.environ["LIVE_SECRET"]), None), bus)
+    chat = Chat(KeyRow("live", "HS256", bytes.fromhex(os.environ["LIVE_SECRET"]), None, "host", [], False), bus)
     hearing = await _listen(bus, chat) if bus is not None else None
 
     async def ready(_scope: Any, _receive: Any, send: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -44,10 +45,12 @@ class Admission:
         claims = await self._verified(org, token, now.timestamp())
         if claims.session is not None:
             return await accounts.resume(self._store, org, claims, now), claims.expires
-        coming = people.Arrival(claims.subject, claims.email, claims.name, claims.picture, claims.issued)
+        coming = people.Arrival(
+            claims.subject, claims.email, claims.name, claims.picture, claims.issued, claims.signer, claims.claims
+        )
         known = await self._known.ask((org.id, coming))
         person = await people.arrive(self._store, org, coming, known, now=now, new_id=self._new_id)
-        return Principal(person.id, person.email, claims.role, key=claims.key), claims.expires
+        return Principal(person.id, person.email, claims.role, key=claims.key, signer=claims.signer), claims.expires
 
     async def _verified(self, org: Organisation, token: str, now: float) -> Claims:
         """By the keys that the organisation had when it was found, else by those that it has now."""
@@ -58,21 +61,25 @@ class Admission:
         return await self._proven(unproven, await organisations.keys(self._store, org), now)
 
     async def _proven(self, token: Unproven, keys: Sequence[KeyRow], now: float) -> Claims:
-        published = []
-        if token.by_key_set:
-            sets = [key for key in keys if key.jwks_url is not None]
-            published = [(one.kid, key) for one in sets for key in await self._key_sets.fetch(str(one.jwks_url))]
+        """By the published keys that are at hand, where one has signed the token; else by those that are fetched."""
+        if not token.by_key_set:
+            return tokens.prove(token, keys, (), now)
+        sets = [(key, key.jwks_url) for key in keys if key.jwks_url is not None]
+        published = [(one, key) for one, url in sets for key in self._key_sets.known(url)]
+        with contextlib.suppress(tokens.NotSigned):
+            return tokens.prove(token, keys, published, now)
+        fetched = await asyncio.gather(*(self._key_sets.find(url, token.header.kid) for _, url in sets))
+        published = [(one, key) for (one, _), found in zip(sets, fetched, strict=True) for key in found]
         return tokens.prove(token, keys, published, now)
 
     async def closed(self, known: Collection[int]) -> Sequence[int]:
         """Those of some organisations that have been suspended."""
         return await organisations.suspended(self._store, known)
 
-    async def suspended(self, known: Collection[OfOrg]) -> list[OfOrg]:
-        """Those of some people who have been suspended."""
-        rows = await self._store.all(
-            people_queries.SUSPENDED, orgs=[org for org, _ in known], ids=[person for _, person in known]
-        )
+    async def suspended(self, known: Collection[tuple[int, int, str]]) -> list[OfOrg]:
+        """Those of some people, each with the signer of their token, who are suspended or belong to another signer."""
+        orgs, ids, signers = zip(*known, strict=True) if known else ((), (), ())
+        rows = await self._store.all(people_queries.SUSPENDED, orgs=orgs, ids=ids, signers=signers)
         return [(row.org, row.person) for row in rows]
 
     async def moved(self, known: Collection[tuple[int, int, str | None]]) -> list[OfOrg]:
@@ -83,13 +90,13 @@ class Admission:
 
     async def retired(self, known: Collection[tuple[int, str]]) -> list[tuple[int, str]]:
         """Those of some (organisation, name of a key) that sign nothing any more, or are published no longer."""
-        hold: set[tuple[int, str]] = set()
-        for key in await organisations.held_keys(self._store, {org for org, _ in known}):
-            if key.jwks_url is None:
-                hold.add((key.org, key.kid))
-            else:
-                signers = await self._key_sets.fetch(key.jwks_url)
-                hold |= {(key.org, tokens.published(key.kid, signer)) for signer in signers}
+        held = await organisations.held_keys(self._store, {org for org, _ in known})
+        hold = {(key.org, key.kid) for key in held if key.jwks_url is None}
+        sets = [(key, key.jwks_url) for key in held if key.jwks_url is not None]
+        for (key, _), found in zip(
+            sets, await asyncio.gather(*(self._key_sets.fetch(url) for _, url in sets)), strict=True
+        ):
+            hold |= {(key.org, tokens.key_name(key.kid, one)) for one in found}
         return sorted(set(known) - hold)
 
     async def over(self, known: Collection[OfOrg]) -> list[OfOrg]:

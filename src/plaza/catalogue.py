@@ -36,10 +36,11 @@ from plaza.domains.notifications.listeners import Listeners
 from plaza.domains.notifications.routes import TABLE as NOTIFICATIONS
 from plaza.domains.organisations import OrganisationCreated, tokens
 from plaza.domains.organisations import service as organisations
-from plaza.domains.people import AddressTaken
+from plaza.domains.people import AddressTaken, SignerUnknown
 from plaza.domains.people import service as people
 from plaza.domains.people.routes import PLATFORM
 from plaza.domains.people.routes import TABLE as PEOPLE
+from plaza.domains.people.signing_queries import UNKNOWN
 from plaza.domains.presence.routes import TABLE as PRESENCE
 from plaza.entry import openapi
 from plaza.entry.sockets import LIVE as SOCKETS_LIVE
@@ -68,16 +69,19 @@ ADMISSION = (
     tokens.InvalidToken,
     tokens.TokenExpired,
     tokens.WrongOrganisation,
+    tokens.ReservedSubject,
+    tokens.RoleNotTrusted,
     sessions.TokenRevoked,
     people.Suspended,
     AddressTaken,
+    SignerUnknown,
 )
 """What every request may be refused for by those who find its organisation and verify its token."""
 LIVES = (*CONNECTIONS_LIVE, *MESSAGES_LIVE, *NOTIFICATIONS_LIVE, *SOCKETS_LIVE)
 """What facts say on sockets."""
 RECOUNTS: tuple[Recount, ...] = (follows.TIES, connections.TIES, HIDDEN, EARNED)
 """How every counter is counted again."""
-CHECKS: tuple[Statement[Finding], ...] = ()
+CHECKS: tuple[Statement[Finding], ...] = (UNKNOWN,)
 """What `plaza doctor` asks of the rows; each row that a statement returns is a finding."""
 
 

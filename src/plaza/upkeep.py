@@ -13,7 +13,7 @@ import structlog
 from plaza.admission import Admission
 from plaza.domains.accounts import SessionEnded
 from plaza.domains.organisations import KeyRetired, OrganisationSuspended
-from plaza.domains.people import PersonSuspended
+from plaza.domains.people import PersonReassigned, PersonSuspended
 from plaza.entry.auth import Authenticator
 from plaza.entry.gateway import Gateway
 from plaza.entry.limits import SHARE_SECONDS, Limits
@@ -48,7 +48,8 @@ class Known(NamedTuple):
     `addresses` are those that remembered tokens say; a socket goes by its token at its next event.
     """
 
-    people: set[tuple[int, int]]
+    people: set[tuple[int, int, str]]
+    """With the signer of the token."""
     addresses: set[tuple[int, int, str | None]]
     sessions: set[tuple[int, int]]
     keys: set[tuple[int, str]]
@@ -133,7 +134,7 @@ class Upkeep:
             chain(((*one, True) for one in remembered), ((*one, False) for one in here)), 1
         ):
             if principal.id:
-                found.people.add((org, principal.id))
+                found.people.add((org, principal.id, principal.signer))
             if principal.id and told:
                 found.addresses.add((org, principal.id, principal.email))
             if principal.session is not None:
@@ -170,6 +171,7 @@ def endings(switchboard: Switchboard) -> dict[type[Fact], list[Listener]]:
     return {
         SessionEnded: [ends("session")],
         PersonSuspended: [ends("person")],
+        PersonReassigned: [ends("person")],
         KeyRetired: [ends("key")],
         OrganisationSuspended: [ends()],
     }

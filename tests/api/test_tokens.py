@@ -210,7 +210,8 @@ async def test_a_key_that_comes_is_known_at_once_where_others_are_remembered(
     private = ed25519.Ed25519PrivateKey.generate()
     key_server.publish("EdDSA", "k1", private.public_key())
     await organisations.trust_key_set(world.store, world.north.org, key_server.url, system_clock())
-    token = jwt.encode(claims(world.north), private, algorithm="EdDSA", headers={"kid": "k1"})
+    said = claims(world.north, sub="partner-7", email="other@mail.test")
+    token = jwt.encode(said, private, algorithm="EdDSA", headers={"kid": "k1"})
     assert await verdict(world.north, token) == (200, "")
     assert await verdict(world.south, signed(world.south, claims(world.south))) == (200, "")
 

@@ -12,16 +12,21 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from plaza.kernel.context import Organisation
 from plaza.kernel.errors import Refusal
+from plaza.kernel.outbox import Fact
 from plaza.settings import Settings, SettingsError, load
 from plaza.store.embedded import reached
 from plaza.store.migrate import MigrationError, migrate
 from plaza.store.postgres import Postgres
+from plaza.store.relay import LOCK, UNHEEDED
 from plaza.store.trouble import Trouble
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+RELAY_SECONDS = 3.0
+"""How long a command waits for a server to relay what it did; longer than the relay sleeps."""
 STORE_OPTIONS = (
     click.option("--data-dir", metavar="DIR", help="The data folder (./plaza-data)."),
     click.option("--database-url", metavar="URL", help="A PostgreSQL of your own instead of the private one."),
@@ -76,6 +81,14 @@ async def store(chosen: Settings) -> AsyncIterator[Postgres]:
             yield pool
         finally:
             await pool.close()
+
+
+async def relayed(db: Postgres, found: Organisation, fact: type[Fact]) -> None:
+    """Waits until a running server has relayed the facts of an organisation, not for long: then it acts on them."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(RELAY_SECONDS):
+            while await db.one(UNHEEDED, org=found.id, kind=fact.kind, lock=LOCK):  # noqa: ASYNC110 — no event comes
+                await asyncio.sleep(0.02)
 
 
 def show(value: object) -> None:

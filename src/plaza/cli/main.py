@@ -12,6 +12,7 @@ from plaza.cli.doctor import doctor
 from plaza.cli.facts import facts
 from plaza.cli.orgs import key, org, person, token
 from plaza.cli.serve import serve
+from plaza.cli.signers import signers, trust
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -22,3 +23,5 @@ def main() -> None:
 
 for command in (serve, org, person, token, key, db, doctor, counts, facts, config, openapi):
     main.add_command(command)
+for command in (trust, signers):
+    org.add_command(command)

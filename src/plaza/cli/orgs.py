@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Any
 
 import click
 import msgspec
 
-from plaza.cli.common import run, say, settings, show, store, stored
+from plaza.cli.common import relayed, run, say, settings, show, store, stored
 from plaza.domains import accounts
 from plaza.domains.organisations import KeyRetired, OrganisationSuspended, tokens
 from plaza.domains.organisations import service as organisations
@@ -21,13 +19,8 @@ from plaza.kernel import addresses
 from plaza.kernel.clock import system_clock
 from plaza.kernel.context import Organisation
 from plaza.kernel.ids import Ids
-from plaza.kernel.outbox import Fact
 from plaza.settings import Settings
 from plaza.store.postgres import Postgres
-from plaza.store.relay import LOCK, UNHEEDED
-
-HEED_SECONDS = 3.0
-"""How long a command waits for the server to hear of it; longer than the relay sleeps."""
 
 
 @click.group()
@@ -101,23 +94,8 @@ async def _suspend_org(chosen: Settings, name: str, lift: bool) -> None:
     async with store(chosen) as db:
         found = await organisations.find(db, name)
         await organisations.suspend(db, found, system_clock(), lift=lift)
-        await _told(db, found, OrganisationSuspended)
+        await relayed(db, found, OrganisationSuspended)
         click.echo(found.slug)
-
-
-@org.command("trust")
-@click.argument("name")
-@click.argument("jwks_url")
-@stored
-def trust(name: str, jwks_url: str, **flags: object) -> None:
-    """Accept tokens signed by the keys that an address publishes (RS256, ES256, EdDSA)."""
-    run(_trust(settings(**flags), name, jwks_url))
-
-
-async def _trust(chosen: Settings, name: str, url: str) -> None:
-    async with store(chosen) as db:
-        found = await organisations.find(db, name)
-        click.echo(await organisations.trust_key_set(db, found, url, system_clock()))
 
 
 def _pair(change: str) -> tuple[str, Any]:
@@ -155,7 +133,7 @@ async def _suspend(chosen: Settings, email: str, name: str, lift: bool) -> None:
         found = await organisations.find(db, name)
         address = addresses.address(email, "email")
         person = await people.suspend(db, found, address, system_clock(), lift=lift)
-        await _told(db, found, PersonSuspended)
+        await relayed(db, found, PersonSuspended)
         click.echo(person)
 
 
@@ -177,19 +155,8 @@ async def _readdress(chosen: Settings, old: str, new: str, name: str) -> None:
         async with db.transaction() as whole:
             await accounts.readdress(whole, found, former, address)
             person = await people.readdress(whole, found, former, address, now=system_clock(), change=change)
-        await _told(db, found, AddressChanged)
+        await relayed(db, found, AddressChanged)
         click.echo(person)
-
-
-async def _told(db: Postgres, found: Organisation, fact: type[Fact]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(_heeded(db, found, fact), HEED_SECONDS)
-
-
-async def _heeded(db: Postgres, found: Organisation, fact: type[Fact]) -> None:
-    """Waits until a server that runs has heard of it: from then on it answers as the change says."""
-    while await db.one(UNHEEDED, org=found.id, kind=fact.kind, lock=LOCK):  # noqa: ASYNC110 — no event tells
-        await asyncio.sleep(0.02)
 
 
 @click.command()
@@ -247,5 +214,5 @@ async def _rotate(chosen: Settings, name: str) -> None:
     async with store(chosen) as db:
         found = await organisations.find(db, name)
         kid = await organisations.rotate_key(db, found, system_clock())
-        await _told(db, found, KeyRetired)
+        await relayed(db, found, KeyRetired)
         click.echo(kid)

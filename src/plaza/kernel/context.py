@@ -45,6 +45,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     session: int | None = None
     key: str = ""
     """The key that signed the token: our name for it, with the signer's own behind a slash where it publishes keys."""
+    signer: str = ""
+    """Whose subject the person is: a token of another signer never means them."""
 
     @property
     def is_staff(self) -> bool:

@@ -302,10 +302,14 @@ create table org_key (
     jwks_url text,
     created_at timestamp with time zone not null,
     retired_at timestamp with time zone,
+    signer text not null generated always as (CASE WHEN (jwks_url IS NULL) THEN 'host'::text ELSE ('jwks:'::text || md5(jwks_url)) END) stored,
+    roles text[] not null default '{customer}'::text[],
+    claims boolean not null default false,
     PRIMARY KEY (org, kid),
     FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE,
     CHECK ((algorithm = ANY (ARRAY['HS256'::text, 'JWKS'::text]))),
-    CHECK ((((algorithm = 'HS256'::text) = (secret IS NOT NULL)) AND ((algorithm = 'JWKS'::text) = (jwks_url IS NOT NULL))))
+    CHECK ((((algorithm = 'HS256'::text) = (secret IS NOT NULL)) AND ((algorithm = 'JWKS'::text) = (jwks_url IS NOT NULL)))),
+    CHECK ((roles <@ '{customer,staff,admin}'::text[]))
 );
 
 create table outbox (
@@ -361,14 +365,15 @@ create table person (
     show_company boolean not null default true,
     show_location boolean not null default true,
     entry_due boolean not null default true,
+    signer text,
     PRIMARY KEY (org, id),
     UNIQUE (org, email),
-    UNIQUE (org, subject),
     FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE,
     CHECK ((messages_from = ANY (ARRAY['everyone'::text, 'connections'::text]))),
     CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])))
 );
 CREATE INDEX person_entry_due ON person USING btree (org, id) WHERE (entry_due AND (claimed_at IS NOT NULL));
+CREATE UNIQUE INDEX person_subject ON person USING btree (org, subject, signer) NULLS NOT DISTINCT WHERE (subject IS NOT NULL);
 
 create table presence (
     org integer not null,

@@ -11,6 +11,7 @@ import msgspec
 from plaza.domains.accounts import mail
 from plaza.domains.accounts.facts import SessionEnded
 from plaza.domains.accounts.schemas import User
+from plaza.domains.organisations.signers import PLAZA
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
 
@@ -125,11 +126,12 @@ PROVE = Statement(
     ),
     claimed as (
         insert into person as p
-            (org, id, email, subject, first_name, last_name, claimed_at, created_at, updated_at)
-        select :org, :person, address, 'account:' || id, first_name, last_name, :now, :now, :now
+            (org, id, email, signer, subject, first_name, last_name, claimed_at, created_at, updated_at)
+        select :org, :person, address, '{PLAZA}', 'account:' || id, first_name, last_name, :now, :now, :now
         from proof where person is null
         on conflict (org, email) do update set
-            subject = excluded.subject, claimed_at = coalesce(p.claimed_at, :now), updated_at = :now,
+            signer = excluded.signer, subject = excluded.subject,
+            claimed_at = coalesce(p.claimed_at, :now), updated_at = :now,
             first_name = coalesce(nullif(p.first_name, ''), excluded.first_name),
             last_name = coalesce(nullif(p.last_name, ''), excluded.last_name)
         where p.subject is null

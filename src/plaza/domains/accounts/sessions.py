@@ -11,6 +11,7 @@ from plaza.domains.accounts.schemas import Refreshing, SignedIn, User
 from plaza.domains.accounts.session_queries import Refreshed, Session
 from plaza.domains.accounts.tickets import Ticket, digest
 from plaza.domains.organisations import service as organisations
+from plaza.domains.organisations.signers import PLAZA
 from plaza.domains.organisations.tokens import Claims, mint
 from plaza.domains.people import Suspended
 from plaza.kernel.context import Context, Organisation, Principal
@@ -159,10 +160,10 @@ async def resume(db: Database, org: Organisation, claims: Claims, now: datetime)
     if holder is None or claims.subject != subject(holder.account):
         raise TokenRevoked
     if holder.person is None:
-        return Principal(0, holder.address, session=session, key=claims.key)
+        return Principal(0, holder.address, session=session, key=claims.key, signer=PLAZA)
     if holder.status != "active":
         raise Suspended
-    return Principal(holder.person, holder.email, session=session, key=claims.key)
+    return Principal(holder.person, holder.email, session=session, key=claims.key, signer=PLAZA)
 
 
 async def over(db: Database, sessions: Collection[tuple[int, int]], now: datetime) -> Sequence[Session]:

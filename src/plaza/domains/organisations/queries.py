@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from plaza.domains.organisations.facts import KeyRetired, OrganisationCreated, OrganisationSuspended
+from plaza.domains.organisations.signers import HOST, Role
 from plaza.kernel.outbox import Fact, announce
 from plaza.kernel.sql import Statement
 
@@ -28,6 +29,18 @@ class KeyRow(msgspec.Struct, frozen=True):
     algorithm: str
     secret: bytes | None
     jwks_url: str | None
+    signer: str
+    roles: list[Role]
+    claims: bool
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether its tokens may claim people who were only named by others so far."""
+        return self.claims or self.signer == HOST
+
+    def may_give(self, role: Role) -> bool:
+        """Whether its tokens may give a role."""
+        return self.signer == HOST or role in self.roles
 
     def __repr__(self) -> str:
         # It goes wherever its organisation goes; the secret shall be in no log.
@@ -37,7 +50,7 @@ class KeyRow(msgspec.Struct, frozen=True):
 class EntryRow(OrgRow, frozen=True):
     """An organisation as whoever comes in finds it."""
 
-    keys: list[tuple[str, str, bytes | None, str | None]]
+    keys: list[tuple[str, str, bytes | None, str | None, str, list[Role], bool]]
     """Each as a `KeyRow`."""
 
 
@@ -47,6 +60,16 @@ class HeldKey(msgspec.Struct, frozen=True):
     org: int
     kid: str
     jwks_url: str | None
+
+
+class SignerRow(msgspec.Struct, frozen=True):
+    """A key set that an organisation trusts, or did."""
+
+    signer: str
+    jwks_url: str
+    roles: list[Role]
+    claims: bool
+    trusted: bool
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -68,7 +91,7 @@ def _announced(fact: type[Fact], source: str) -> str:
 
 
 FIND = Statement("organisations.find", OrgRow, f"select {_COLUMNS} from org where slug = :slug", tenant=False)
-_KEY = "kid, algorithm, secret, jwks_url"
+_KEY = "kid, algorithm, secret, jwks_url, signer, roles, claims"
 _HELD = "retired_at is null order by created_at desc, kid"
 KEYS = Statement("organisations.keys", KeyRow, f"select {_KEY} from org_key where org = :org and {_HELD}", hot=True)
 ENTER = Statement(
@@ -98,9 +121,41 @@ ADD_KEY = Statement(
     "organisations.add_key",
     str,
     """
-    insert into org_key (org, kid, algorithm, secret, jwks_url, created_at)
-    values (:org, :kid, :algorithm, :secret, :jwks_url, :now)
+    insert into org_key (org, kid, algorithm, secret, created_at) values (:org, :kid, 'HS256', :secret, :now)
     returning kid
+    """,
+)
+# The trust in an address is one: said again with other roles, it is given anew, and what it signed before ends.
+TRUST = Statement(
+    "organisations.trust",
+    str,
+    f"""
+    with held as (
+        select kid, roles <@ :roles::text[] and :roles::text[] <@ roles and claims = :claims as same from org_key
+        where org = :org and jwks_url = :jwks_url and retired_at is null for update
+    ),
+    retired as (
+        update org_key k set retired_at = :now from held
+        where k.org = :org and k.kid = held.kid and not held.same
+        returning k.kid
+    ),
+    told as ({announce(KeyRetired, "retired", key="kid")}),
+    added as (
+        insert into org_key (org, kid, algorithm, jwks_url, roles, claims, created_at)
+        select :org, :kid, 'JWKS', :jwks_url, :roles::text[], :claims, :now
+        where not exists (select 1 from held where same)
+        returning kid
+    )
+    select kid from added union all select kid from held where same limit 1
+    """,
+)
+SIGNERS = Statement(
+    "organisations.signers",
+    SignerRow,
+    """
+    select distinct on (signer) signer, jwks_url, roles, claims, retired_at is null
+    from org_key where org = :org and jwks_url is not null
+    order by signer, retired_at is null desc, created_at desc
     """,
 )
 RETIRE_KEYS = Statement(

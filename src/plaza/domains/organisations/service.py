@@ -7,11 +7,13 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from plaza.domains.organisations import queries
-from plaza.domains.organisations.queries import HeldKey, KeyRow, OrgRow, Summary
+from plaza.domains.organisations.queries import HeldKey, KeyRow, OrgRow, SignerRow, Summary
+from plaza.domains.organisations.signers import HOST, Role
 from plaza.kernel.context import Organisation, OrgSettings
 from plaza.kernel.errors import Conflict, Forbidden, Invalid, Missing
 from plaza.kernel.sql import Database, Statement
@@ -19,7 +21,10 @@ from plaza.kernel.sql import Database, Statement
 Row = TypeVar("Row", bound=OrgRow)
 SECRET_BYTES = 32
 """Random bytes of a signing key: as many as HS256 has bits of strength."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_URL = 1_000
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f]")
 
 
 class Entered(Organisation, frozen=True):
@@ -33,6 +38,13 @@ class NoSuchOrganisation(Missing):
 
     reason = "org.not_found"
     message = "There is no such organisation."
+
+
+class NoSuchSigner(Missing):
+    """The organisation has never trusted a signer of this name."""
+
+    reason = "signer.not_found"
+    message = "There is no such signer: name host, or the address of a key set that the organisation trusts."
 
 
 class OrganisationExists(Conflict):
@@ -122,12 +134,64 @@ async def rotate_key(db: Database, org: Organisation, now: datetime) -> str:
     return kid
 
 
-async def trust_key_set(db: Database, org: Organisation, url: str, now: datetime) -> str:
-    """Accepts tokens signed by the keys that `url` publishes (JWKS); the signing key of our own stays."""
-    if not url.startswith(("https://", "http://")):
+async def trust_key_set(
+    db: Database,
+    org: Organisation,
+    url: str,
+    now: datetime,
+    *,
+    roles: Sequence[Role] = ("customer",),
+    claims: bool = False,
+) -> str:
+    """Accepts tokens signed by the keys that `url` publishes (JWKS); the signing key of our own stays.
+
+    They may give these roles, and with `claims` claim people who were only named by others so far.
+    """
+    return await db.one(
+        queries.TRUST,
+        org=org.id,
+        kid=f"jwks-{secrets.token_hex(4)}",
+        jwks_url=key_set_url(url),
+        roles=sorted(set(roles)),
+        claims=claims,
+        origin=None,
+        now=now,
+    )
+
+
+def key_set_url(url: str) -> str:
+    """An address of a key set as it is stored and compared: one spelling for one address."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise Invalid.field("url", "is not an address") from error
+    scheme = parts.scheme.lower()
+    if scheme not in DEFAULT_PORTS or not parts.hostname:
         raise Invalid.field("url", "must be http or https")
-    kid = f"jwks-{secrets.token_hex(4)}"
-    return await db.one(queries.ADD_KEY, org=org.id, kid=kid, algorithm="JWKS", secret=None, jwks_url=url, now=now)
+    if parts.username is not None or parts.password is not None or _UNPRINTABLE.search(url.strip()):
+        raise Invalid.field("url", "must not hold a name, a password or white space")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    place = host if port in (None, DEFAULT_PORTS[scheme]) else f"{host}:{port}"
+    whole = urlunsplit((scheme, place, parts.path or "/", parts.query, ""))
+    if len(whole) > LONGEST_URL:
+        raise Invalid.field("url", f"is longer than {LONGEST_URL} characters")
+    return whole
+
+
+async def key_set_signers(db: Database, org: Organisation) -> Sequence[SignerRow]:
+    """The key sets that an organisation trusts, and those that it did once."""
+    return await db.all(queries.SIGNERS, org=org.id)
+
+
+async def signer_named(db: Database, org: Organisation, name: str) -> str:
+    """The signer of a name: `host`, or the address of a key set that the organisation trusts or did once."""
+    if name == HOST:
+        return HOST
+    for row in await key_set_signers(db, org):
+        if name in (row.signer, row.jwks_url) or ("//" in name and key_set_url(name) == row.jwks_url):
+            return row.signer
+    raise NoSuchSigner
 
 
 async def all_of_them(db: Database) -> Sequence[Summary]:
@@ -145,8 +209,6 @@ async def _add_secret(db: Database, org: int, now: datetime) -> str:
         queries.ADD_KEY,
         org=org,
         kid=secrets.token_hex(4),
-        algorithm="HS256",
         secret=secrets.token_bytes(SECRET_BYTES),
-        jwks_url=None,
         now=now,
     )

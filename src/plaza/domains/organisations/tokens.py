@@ -9,17 +9,43 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from plaza.domains.organisations import signers
 from plaza.domains.organisations.queries import KeyRow
+from plaza.domains.organisations.signers import Role
+from plaza.domains.organisations.token_parsing import (
+    ASYMMETRIC,
+    STANDARD,
+    InvalidToken,
+    Payload,
+    Unproven,
+    WrongOrganisation,
+    base64url,
+    read,
+)
 from plaza.kernel import addresses, ids
 from plaza.kernel.context import Organisation
 from plaza.kernel.errors import Forbidden, Invalid, Unauthenticated
+from plaza.kernel.keys import PublicKey
+
+__all__ = [
+    "Claims",
+    "InvalidToken",
+    "NotSigned",
+    "ReservedSubject",
+    "RoleNotTrusted",
+    "TokenExpired",
+    "Unproven",
+    "WrongOrganisation",
+    "mint",
+    "prove",
+    "read",
+]
 
 ISSUER = "plaza"
 AUDIENCE = "plaza"
@@ -27,23 +53,11 @@ SKEW_SECONDS = 60
 """How far the signer's clock may be ahead of ours."""
 LONGEST_SECONDS = 31 * 24 * 3600
 """A token that lives longer than this is refused: it could never be taken back in time."""
-LONGEST_TOKEN = 8_192
-HEADERS = 64
-"""Headers remembered as read: all tokens of a signer have the same."""
 SECRETS = 256
 """Secrets that are ready to sign with."""
-ASYMMETRIC = ("RS256", "ES256", "EdDSA")
-Role = Literal["customer", "staff", "admin"]
-Published = tuple[str, Any]
-"""The name of a key set (a `kid` of the organisation's), and a key of it as a PyJWK object."""
+Published = tuple[KeyRow, PublicKey]
+"""A key set that the organisation trusts, and a key of it."""
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
-
-
-class InvalidToken(Unauthenticated):
-    """The token is not one that this organisation accepts."""
-
-    reason = "auth.invalid_token"
-    message = "The token is not valid."
 
 
 class NotSigned(InvalidToken):
@@ -57,11 +71,18 @@ class TokenExpired(Unauthenticated):
     message = "The token has expired; get a fresh one."
 
 
-class WrongOrganisation(Forbidden):
-    """The token belongs to another organisation than the request names."""
+class ReservedSubject(Forbidden):
+    """The token's subject is one that this server alone gives."""
 
-    reason = "org_mismatch"
-    message = "This token belongs to another organisation."
+    reason = "auth.reserved_subject"
+    message = "This token's subject belongs to the built-in accounts, which no other signer may name."
+
+
+class RoleNotTrusted(Forbidden):
+    """The signer gives a role that its trust does not include."""
+
+    reason = "auth.role_not_trusted"
+    message = "This token's signer may not give the role that the token names."
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -72,6 +93,10 @@ class Claims(msgspec.Struct, frozen=True):
     expires: int
     key: str
     """The key that signed it, as `Principal.key` names it."""
+    signer: str
+    """Whose subject it is: `plaza`, `host`, or that of a key set."""
+    claims: bool
+    """Whether the signer may claim people who were only named by others so far."""
     role: Role = "customer"
     name: str | None = None
     picture: str | None = None
@@ -87,86 +112,18 @@ class Claims(msgspec.Struct, frozen=True):
             return None
 
 
-_Text = Annotated[str, msgspec.Meta(max_length=2_048)]
-
-
-class _Payload(msgspec.Struct, frozen=True):
-    """The claims as they must be; anything else in the token is ignored."""
-
-    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    exp: int | float
-    org: str | None = None
-    orgId: str | None = None  # noqa: N815 — a claim's own name
-    orgid: str | None = None
-    email: str | None = None
-    role: Role = "customer"
-    name: _Text | None = None
-    picture: _Text | None = None
-    sid: str | None = None
-    iss: object = None
-    aud: str | list[str] | None = None
-    iat: int | float | None = None
-
-
-class _Header(msgspec.Struct, frozen=True):
-    """What of a header matters: nothing that names or brings a key of its own."""
-
-    algorithm: object
-    kid: str | None
-
-
-_JWS = jwt.PyJWS()
-_PAYLOAD = msgspec.json.Decoder(_Payload)
-_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
-"""From the alphabet of base64url to that of base64, in which its own two others mean nothing."""
-
-
-class Unproven(msgspec.Struct, frozen=True):
-    """A token as it reads; nothing of it holds before `prove`."""
-
-    header: _Header
-    payload: _Payload
-    signed: bytes
-    mark: bytes
-    """The signature, in base64url."""
-
-    @property
-    def by_key_set(self) -> bool:
-        """Whether a published key may have signed it."""
-        return self.header.algorithm in ASYMMETRIC
-
-
-def read(token: str, org: Organisation) -> Unproven:
-    """A token that names this organisation; `WrongOrganisation` for another's, `InvalidToken` for none."""
-    if len(token) > LONGEST_TOKEN:
-        raise InvalidToken
-    try:
-        head, body, mark = token.split(".")
-        unproven = Unproven(
-            _header(head), _PAYLOAD.decode(_octets(body.encode())), f"{head}.{body}".encode(), mark.encode()
-        )
-    except (jwt.PyJWTError, msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidToken from error
-    payload = unproven.payload
-    named = payload.org or payload.orgId or payload.orgid
-    if not named:
-        raise InvalidToken("The token names no organisation.")
-    if named != org.slug:
-        raise WrongOrganisation
-    return unproven
-
-
 def prove(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published], now: float) -> Claims:
     """The claims of a token that one of the organisation's keys signed, or one that those publish; else `NotSigned`.
 
     Of its kin are `TokenExpired`, and `InvalidToken` where the times or the names do not hold. `now`, as a token's
     times, is in Unix seconds.
     """
-    signer = _signer(token, keys, published)
-    if signer is None:
+    found = _signer(token, keys, published)
+    if found is None:
         raise NotSigned
+    name, key = found
     ours = token.header.algorithm == "HS256" and token.payload.iss == ISSUER
-    return _accepted(token.payload, now, signer, ours=ours)
+    return _accepted(token.payload, now, name, key, ours=ours)
 
 
 def mint(
@@ -186,37 +143,14 @@ def mint(
     return jwt.encode(claims | times | more, _secret(key), algorithm="HS256", headers={"kid": key.kid})
 
 
-@lru_cache(HEADERS)
-def _header(encoded: str) -> _Header:
-    """A header as PyJWT reads it; `PyJWTError` for none, `InvalidToken` for one that asks for what we do not do."""
-    header = _JWS.get_unverified_header(f"{encoded}..")
-    detached = header.get("b64", True) is False
-    if header.get("typ", "JWT") not in ("JWT", "at+jwt") or "crit" in header or detached:
-        raise InvalidToken
-    return _Header(header.get("alg"), header.get("kid"))
-
-
-def _octets(encoded: bytes) -> bytes:
-    """What base64url stands for, with or without its padding; ValueError for any but the one spelling of it.
-
-    The same as PyJWT decides, which asks for each character (tests/kernel/test_tokens.py compares them).
-    """
-    given = encoded.translate(_STANDARD)
-    octets = binascii.a2b_base64(given + b"==")
-    spelling = binascii.b2a_base64(octets, newline=False).rstrip(b"=")
-    if given != spelling and given != spelling + b"=" * (-len(spelling) % 4):
-        raise ValueError("not base64url")
-    return octets
-
-
 @lru_cache(SECRETS)
 def _seal(secret: bytes) -> HMAC:
     """A secret's HMAC of nothing: to begin one anew takes as long as to sign a token with it."""
     return HMAC(secret, SHA256())
 
 
-def _signer(token: Unproven, keys: Sequence[KeyRow], published_: Sequence[Published]) -> str | None:
-    """The name of the key that signed a token: each is tried with the one algorithm that it may be used with.
+def _signer(token: Unproven, keys: Sequence[KeyRow], published: Sequence[Published]) -> tuple[str, KeyRow] | None:
+    """The key that signed a token, by its name: each is tried with the one algorithm that it may be used with.
 
     The token never chooses the key's kind.
     """
@@ -224,12 +158,13 @@ def _signer(token: Unproven, keys: Sequence[KeyRow], published_: Sequence[Publis
     if algorithm == "HS256":
         for key in keys:
             if key.secret is not None and kid in (None, key.kid) and _sealed(token, key.secret):
-                return key.kid
-    elif algorithm in ASYMMETRIC:
-        for set_, known in published_:
-            named = kid is None or known.key_id is None or known.key_id == kid
-            if named and known.algorithm_name == algorithm and _signed(token, known):
-                return published(set_, known)
+                return key.kid, key
+    elif algorithm in ASYMMETRIC and published:
+        mark = _mark(token)
+        for key, known in published:
+            named = kid is None or known.kid is None or known.kid == kid
+            if named and known.algorithm == algorithm and known.verify(token.signed, mark):
+                return key_name(key.kid, known), key
     return None
 
 
@@ -239,51 +174,72 @@ def _sealed(token: Unproven, secret: bytes) -> bool:
     seal.update(token.signed)
     mark = binascii.b2a_base64(seal.finalize(), newline=False)
     # Its own spelling is looked for, and that has a character of padding or none: there is no other one.
-    return hmac.compare_digest(mark, token.mark.removesuffix(b"=").translate(_STANDARD) + b"=")
+    return hmac.compare_digest(mark, token.mark.removesuffix(b"=").translate(STANDARD) + b"=")
 
 
-def _signed(token: Unproven, key: jwt.PyJWK) -> bool:
-    """Whether a published key signed a token; one that is not of its algorithm's kind refuses it."""
+def _mark(token: Unproven) -> bytes:
     try:
-        known = _JWS.get_algorithm_by_name(key.algorithm_name)
-        return known.verify(token.signed, known.prepare_key(key.key), _octets(token.mark))
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        return base64url(token.mark)
+    except ValueError as error:
         raise InvalidToken from error
 
 
-def published(kid: str, key: Any) -> str:
+def key_name(kid: str, key: PublicKey) -> str:
     """The name of a published key: that of its set, and its own."""
-    return f"{kid}/{key.key_id}"
+    return f"{kid}/{key.name}"
 
 
-def _accepted(payload: _Payload, now: float, key: str, *, ours: bool) -> Claims:
-    """The claims, when the times, the audience and the names hold."""
-    begun = payload.iat if payload.iat is not None else now
-    if payload.exp <= now:
-        raise TokenExpired
-    if payload.exp > begun + LONGEST_SECONDS + SKEW_SECONDS:
-        raise InvalidToken
-    meant = payload.aud in (None, AUDIENCE) or (isinstance(payload.aud, list) and AUDIENCE in payload.aud)
-    if begun > now + SKEW_SECONDS or not meant:
+def _accepted(payload: Payload, now: float, name: str, key: KeyRow, *, ours: bool) -> Claims:
+    """The claims, when the times, the audience, the names and the role hold."""
+    _check_times(payload, now)
+    if not (payload.aud in (None, AUDIENCE) or (isinstance(payload.aud, list) and AUDIENCE in payload.aud)):
         raise InvalidToken
     if "\x00" in payload.sub or "\x00" in (payload.name or "") or "\x00" in (payload.picture or ""):
         raise InvalidToken
+    # Other signers have sessions of their own; only ours are rows here.
+    session = ids.parse(payload.sid) if ours and payload.sid is not None else None
+    if session is None and signers.reserved(payload.sub):
+        raise ReservedSubject
+    if not key.may_give(payload.role):
+        raise RoleNotTrusted
+    subject, email = _names(payload)
+    return Claims(
+        subject=subject,
+        email=email,
+        expires=int(payload.exp),
+        key=name,
+        signer=key.signer if session is None else signers.PLAZA,
+        claims=key.may_claim,
+        role=payload.role,
+        name=payload.name,
+        picture=payload.picture if payload.picture and _URL.fullmatch(payload.picture) else None,
+        session=session,
+        iat=payload.iat,
+    )
+
+
+def _check_times(payload: Payload, now: float) -> None:
+    begun = payload.iat if payload.iat is not None else now
+    if payload.exp <= now:
+        raise TokenExpired
+    if payload.exp > begun + LONGEST_SECONDS + SKEW_SECONDS or begun > now + SKEW_SECONDS:
+        raise InvalidToken
+    if payload.nbf is not None and payload.nbf > now + SKEW_SECONDS:
+        raise InvalidToken("The token is not valid yet.")
+
+
+def _names(payload: Payload) -> tuple[str, str]:
+    """(subject, address); a subject that is an address is compared as addresses are."""
     try:
         email = addresses.address(payload.sub if payload.email is None else payload.email, "email")
     except Invalid as error:
         raise InvalidToken("The token names no e-mail address.") from error
-    return Claims(
-        subject=payload.sub,
-        email=email,
-        expires=int(payload.exp),
-        key=key,
-        role=payload.role,
-        name=payload.name,
-        picture=payload.picture if payload.picture and _URL.fullmatch(payload.picture) else None,
-        # Other signers have sessions of their own; only ours are rows here.
-        session=ids.parse(payload.sid) if ours and payload.sid is not None else None,
-        iat=payload.iat,
-    )
+    if "@" not in payload.sub or payload.sub == email:
+        return payload.sub, email
+    try:
+        return addresses.address(payload.sub, "sub"), email
+    except Invalid:
+        return payload.sub, email
 
 
 def _secret(key: KeyRow) -> bytes:

@@ -14,6 +14,13 @@ class PersonSuspended(Fact):
     person: int
 
 
+class PersonReassigned(Fact):
+    """A person's subject is another signer's: what the former one signed ends, on every process."""
+
+    kind: ClassVar[str] = "person.reassigned"
+    person: int
+
+
 class AddressChanged(Fact):
     """A person has another address: what is remembered of their tokens is asked anew, their sockets stay."""
 

@@ -15,6 +15,8 @@ class PersonRow(msgspec.Struct, frozen=True):
 
     id: int
     email: str
+    signer: str | None
+    """Whose `subject` it is; None also where nobody can tell (decisions/0021)."""
     subject: str | None
     first_name: str
     last_name: str
@@ -39,7 +41,7 @@ class Whose(msgspec.Struct, frozen=True):
     person: int
 
 
-ROW = "p.id, p.email, p.subject, p.first_name, p.last_name, p.image, p.status"
+ROW = "p.id, p.email, p.signer, p.subject, p.first_name, p.last_name, p.image, p.status"
 """A `PersonRow` but its last column."""
 
 # The organisations come as arrays: one statement finds whoever comes to any tenant of this process.
@@ -48,15 +50,20 @@ KNOWN = Statement(
     KnownRow,
     f"""
     select p.*, given.place - 1
-    from unnest(:orgs::integer[], :subjects::text[], :addresses::text[], :issued::timestamptz[])
-        with ordinality as given (org, subject, address, issued, place)
+    from unnest(:orgs::integer[], :signers::text[], :subjects::text[], :addresses::text[], :issued::timestamptz[])
+        with ordinality as given (org, signer, subject, address, issued, place)
     cross join lateral (
-        select {ROW}, false, false from person p where p.org = given.org and p.subject = given.subject
+        (
+            select {ROW}, false, false from person p
+            where p.org = given.org and p.subject = given.subject and coalesce(p.signer, given.signer) = given.signer
+            order by p.signer limit 1
+        )
         union all
         (
             -- Whose subject was their address until staff changed it, after the token was issued.
             select {ROW}, false, true from address_change c join person p on p.org = c.org and p.id = c.person
             where c.org = given.org and c.old = given.address and c.by = 'staff' and c.changed_at > given.issued
+                and p.signer = given.signer
             order by c.changed_at desc limit 1
         )
         limit 1
@@ -70,15 +77,18 @@ ARRIVE = Statement(
     PersonRow,
     f"""
     with arrived as (
-        insert into person as p (org, id, email, email_at, subject, first_name, last_name, image, entry_due,
+        insert into person as p (org, id, email, email_at, signer, subject, first_name, last_name, image, entry_due,
             claimed_at, created_at, updated_at)
-        values (:org, :id, :email, :issued, :subject, :first_name, :last_name, :image, false, :now, :now, :now)
+        values (:org, :id, :email, :issued, :signer, :subject, :first_name, :last_name, :image, false, :now, :now, :now)
         on conflict (org, email) do update set
-            subject = :subject, email_at = coalesce(p.email_at, :issued), claimed_at = coalesce(p.claimed_at, :now),
+            signer = :signer, subject = :subject,
+            email_at = coalesce(p.email_at, :issued), claimed_at = coalesce(p.claimed_at, :now),
             first_name = coalesce(nullif(p.first_name, ''), :first_name),
             last_name = coalesce(nullif(p.last_name, ''), :last_name),
             image = coalesce(p.image, :image), version = p.version + 1, updated_at = :now
-        where p.subject is null or p.subject = p.email or p.subject = :subject
+        where case when p.subject is null then :claims else p.signer = :signer and (
+            p.subject in (p.email, :subject) or p.subject like '%@%' and lower(p.subject) = :subject
+        ) end
         returning *
     ),
     listed as (
@@ -134,13 +144,15 @@ SUSPEND = Statement(
     select id from changed
     """,
 )
+# Whom their token lets in no longer; a signer is compared where the person's is known.
 SUSPENDED = Statement(
     "people.suspended",
     Whose,
     """
     select p.org, p.id from person p
-    join unnest(:orgs::integer[], :ids::bigint[]) as given (org, id) on p.org = given.org and p.id = given.id
-    where p.status <> 'active'
+    join unnest(:orgs::integer[], :ids::bigint[], :signers::text[]) as given (org, id, signer)
+        on p.org = given.org and p.id = given.id
+    where p.status <> 'active' or p.signer <> given.signer
     """,
     tenant=False,
 )

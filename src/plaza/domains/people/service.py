@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from plaza.domains.people import addressing, queries
+from plaza.domains.organisations.signers import HOST
+from plaza.domains.people import addressing, queries, signing
 from plaza.domains.people.addressing import AddressTaken
 from plaza.domains.people.finding import entry
 from plaza.domains.people.queries import KnownRow, PersonRow
@@ -14,7 +15,7 @@ from plaza.kernel import addresses
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context, Organisation
 from plaza.kernel.errors import Forbidden, Missing
-from plaza.kernel.sql import Database
+from plaza.kernel.sql import Database, Duplicate
 
 
 class NoSuchPerson(Missing):
@@ -42,13 +43,16 @@ V = TypeVar("V", bound=Verdict)
 
 
 class Arrival(NamedTuple):
-    """Who a verified token says is coming, and when it was issued, where it says so."""
+    """Who a verified token says is coming, when it was issued, where it says so, and what its signer may."""
 
     subject: str
     email: str
     name: str | None = None
     picture: str | None = None
     issued: datetime | None = None
+    signer: str = HOST
+    claims: bool = True
+    """Whether the signer may claim somebody who was only named by others so far."""
 
 
 Coming = tuple[int, Arrival]
@@ -61,8 +65,9 @@ async def known(db: Database, coming: Sequence[Coming]) -> Sequence[KnownRow | N
     for row in await db.all(
         queries.KNOWN,
         orgs=[org for org, _ in coming],
+        signers=[one.signer for _, one in coming],
         subjects=[one.subject for _, one in coming],
-        addresses=[one.subject.lower() if "@" in one.subject else None for _, one in coming],
+        addresses=[one.subject if "@" in one.subject else None for _, one in coming],
         issued=[one.issued for _, one in coming],
     ):
         found[row.place] = row
@@ -82,17 +87,45 @@ async def arrive(
 
     A token with another address than the person's changes it, when it was issued after the one that said the other.
     """
-    email, issued = coming.email, coming.issued
+    if known is not None and known.signer is None:
+        known = (await _settled(db, org, coming))[0]
     person: PersonRow | None = known
     if known is None:
-        person = await db.maybe(queries.ARRIVE, **_newcomer(org, coming), id=new_id(), now=now)
-    elif known.email != email and known.status == "active" and not known.formerly:
-        person = await addressing.follow(db, org, known, email, issued=issued, now=now, change=new_id())
+        person = await _provision(db, org, coming, id=new_id(), now=now)
+    elif known.email != coming.email and known.status == "active" and not known.formerly:
+        person = await addressing.follow(db, org, known, coming.email, issued=coming.issued, now=now, change=new_id())
     if person is None:
         raise AddressTaken
     if person.status != "active":
         raise Suspended
     return person
+
+
+async def _provision(db: Database, org: Organisation, coming: Arrival, **values: object) -> PersonRow | None:
+    """The person of a subject that nobody has yet; None where the address is not theirs to have."""
+    values |= _newcomer(org, coming)
+    person = await _arrived(db, values)
+    if person is None:
+        # Either the subject came at this moment under another address, or somebody has the address: perhaps the same
+        # one, in a row of the version before.
+        person, settled = await _settled(db, org, coming)
+        if person is None and settled:
+            person = await _arrived(db, values)
+    return person
+
+
+async def _arrived(db: Database, values: dict[str, Any]) -> PersonRow | None:
+    try:
+        return await db.maybe(queries.ARRIVE, **values)
+    except Duplicate:
+        return None
+
+
+async def _settled(db: Database, org: Organisation, coming: Arrival) -> tuple[KnownRow | None, bool]:
+    """Whom a token means after the signers of rows in its way were settled, and whether there were any."""
+    settled = await signing.settle(db, org, coming.subject, coming.email)
+    (found,) = await known(db, [(org.id, coming)])
+    return found, settled
 
 
 def _newcomer(org: Organisation, coming: Arrival) -> dict[str, Any]:
@@ -104,6 +137,8 @@ def _newcomer(org: Organisation, coming: Arrival) -> dict[str, Any]:
     return {
         "org": org.id,
         "email": coming.email,
+        "signer": coming.signer,
+        "claims": coming.claims,
         "subject": coming.subject,
         "image": coming.picture,
         "issued": coming.issued,
