@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,13 @@ class JavaScript:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"command": command, **rest}).encode() + b"\n")
 
-    def open(self, url: str, **options: Any) -> None:
-        """`io(url, options)`."""
-        self._command("open", url=url, options=options)
+    def open(self, url: str, tokens: Sequence[str] | None = None, **options: Any) -> None:
+        """`io(url, options)`; with `tokens` an `auth` callback that gives the next one at each connect."""
+        self._command("open", url=url, options=options, **({} if tokens is None else {"tokens": tokens}))
+
+    def comes_back(self, url: str, tokens: Sequence[str] | None = None, **options: Any) -> None:
+        """The same with reconnection, without its delays."""
+        self.open(url, tokens, reconnection=True, reconnectionDelay=20, reconnectionDelayMax=40, **options)
 
     def emit(self, event: str, *args: Any) -> None:
         """`socket.emit(event, …args)`."""

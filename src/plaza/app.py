@@ -33,7 +33,7 @@ from plaza.entry import bounds
 from plaza.entry.auth import Authenticator
 from plaza.entry.catchup import Page, Place
 from plaza.entry.docs import Docs
-from plaza.entry.gateway import NAMESPACE, Gateway, Session, refuse_polling
+from plaza.entry.gateway import NAMESPACE, Gateway, Session
 from plaza.entry.http import Receive, Request, Scope, Send
 from plaza.entry.limits import Limits
 from plaza.entry.local_access import Access, key_of, token_of
@@ -41,6 +41,7 @@ from plaza.entry.metrics import Meter
 from plaza.entry.outbox_page import OutboxPage
 from plaza.entry.proxies import Proxies
 from plaza.entry.rest import Rest
+from plaza.entry.socket_refusals import refuse_polling
 from plaza.entry.sockets import Notice, Replayed, Since
 from plaza.entry.status import Status
 from plaza.entry.switchboard import Surroundings, Switchboard, emit

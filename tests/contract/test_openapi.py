@@ -177,7 +177,10 @@ def test_every_socket_event_is_documented_with_its_shapes() -> None:
     assert by_name["getOnlineUsers"]["payload"] == {"type": "null"}
     assert by_name["getOnlineUsers"]["acknowledgement"]["type"] == "array"
     assert "message.blocked" in by_name["sendMessage"]["refusals"]
-    assert "socket.too_many" in sockets["handshake"]["refusals"]
+    temporary = {"socket.too_many", "rate.limited", "store.unavailable", "server.error", "auth.token_expired"}
+    assert temporary == set(sockets["handshake"]["temporary"])
+    final = {"request.invalid", "org.missing", "org.not_found", "org.suspended", "auth.missing", "auth.invalid_token"}
+    assert final | temporary <= set(sockets["handshake"]["refusals"]) == set(sockets["handshake"]["meanings"])
     endings = {(ending["code"], ending["reason"]) for ending in sockets["endings"]}
     assert {(1001, "going_away"), (4001, "slow_consumer"), (4000, "token_expired"), (4000, "revoked")} <= endings
 

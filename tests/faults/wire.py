@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.faults.people import Person
 
 NAMESPACE = "/community-chat"
 ASK_SECONDS = 5.0
+TRY_AGAIN = 1013
 Hear = Callable[[str, Any], None]
 
 
@@ -24,7 +25,7 @@ class Broken(Exception):  # noqa: N818 — what happened to the connection
 
 
 class KeptOut(Exception):  # noqa: N818 — what the server did
-    """The server refused the handshake; `args` are its message and its data."""
+    """The server refused the handshake, for good or for the moment; `args` are its message and its data."""
 
 
 class Line:
@@ -73,7 +74,12 @@ class Line:
     async def _enter(self, person: Person) -> None:
         await self._wire.recv()
         await self._wire.send(f"40{NAMESPACE},{json.dumps({'token': person.token, 'orgId': person.org})}")
-        kind, data = _parted(str(await self._wire.recv()))
+        try:
+            kind, data = _parted(str(await self._wire.recv()))
+        except ConnectionClosed as closed:
+            if closed.rcvd is None or closed.rcvd.code != TRY_AGAIN:
+                raise
+            raise KeptOut("try again", {"code": closed.rcvd.reason}) from closed
         if kind == "44":
             refusal = json.loads(data)
             raise KeptOut(refusal["message"], refusal.get("data"))

@@ -42,3 +42,15 @@ def test_every_domain_has_the_same_rooms() -> None:
         if domain.is_dir() and domain.name != "__pycache__":
             names = {file.name for file in domain.glob("*.py")}
             assert {"__init__.py", "queries.py", "service.py"} <= names, domain.name
+
+
+LOG_LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+TAKEN = {"event", "level", "logger", "timestamp", "exception", "self"}
+"""Keywords that a log call may not have: the logger's own arguments, and the fields that it writes itself."""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_log_call_does_not_use_the_names_of_the_logger_itself(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_LEVELS:
+            assert not {keyword.arg for keyword in node.keywords} & TAKEN, f"line {node.lineno}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 import socketio
 
-from plaza.realtime import NotNow, Refused, Socket
+from plaza.realtime import NotNow, Options, Refused, Socket
+from tests.node import JavaScript
 from tests.world import leave
 
 if TYPE_CHECKING:
@@ -104,16 +106,50 @@ async def test_the_javascript_client_comes_again_where_it_could_not_be_let_in_ju
     assert len(attempts) == 4
 
 
-async def test_who_cannot_be_let_in_now_is_told_to_try_again(serve: Serve, raw: Any, recorder: Recorder) -> None:
-    async def connect(socket: Socket, auth: object) -> None:
-        raise NotNow
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(NotNow(), "not_now"), (NotNow("store.away"), "store.away"), (RuntimeError("our own secret"), "not_now")],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_who_cannot_be_let_in_now_is_told_to_try_again(
+    serve: Serve, raw: Any, recorder: Recorder, error: Exception, reason: str, at_once: bool
+) -> None:
+    async def waiting(socket: Socket, auth: object) -> None:
+        raise error
+
+    def connect(socket: Socket, auth: object) -> Any:
+        if at_once:
+            raise error
+        return waiting(socket, auth)
 
     recorder.connect = connect  # type: ignore[method-assign]
     async with serve({"/": recorder}) as live:
         client = await raw(live.port)
         client.text("40")
-        assert await client.closed() == (1013, "not_now")
+        assert await client.closed() == (1013, reason)
     assert recorder.reasons == []
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]])
+@pytest.mark.parametrize("options", [Options(per_address=1), Options(max_handshakes=1)], ids=["429", "503"])
+async def test_the_javascript_client_comes_again_where_there_was_no_room_for_its_handshake(
+    serve: Serve, raw: Any, recorder: Recorder, transports: list[str], options: Options
+) -> None:
+    release = asyncio.Event()
+
+    async def connect(socket: Socket, auth: object) -> None:
+        if auth == {"slow": True}:
+            await release.wait()
+
+    recorder.connect = connect  # type: ignore[method-assign]
+    async with serve({"/": recorder}, options) as live, JavaScript() as socket:
+        halfway = await raw(live.port)
+        halfway.text('40{"slow":true}')
+        socket.comes_back(live.url, transports=transports)
+        (error,) = await socket.hears("connect_error", 2)
+        assert error["data"] is None, "no refusal of the namespace"
+        release.set()
+        await socket.hears("connect")
 
 
 async def test_the_javascript_client_reads_why_and_comes_again(

@@ -309,14 +309,31 @@ def test_a_client_connects_and_leaves() -> None:
     [
         "", "a", "7", "9[]", "0{", "01{}", "0/chat,5", '1{"a":1}', "12", "2", "2{}", "2[]", "2[1]", "2[null]",
         "2[[\"a\"]]", '2["connect"]', '2["error"]', '2["disconnect",1]', "2abc[\"a\"]", '2["a"', '2["a"]x',
-        "2" + "1" * 17 + '["a"]', '2["\\ud800"]', "3[1]", "31{}", "31", "4", '4{"message":"no"}',
-        "31[" + "1," * 64 + "1]", "2/" + "n" * 300 + ',["a"]', "2" + "[" * 50_000, '2["a",NaN]', '2["a",1e400]',
+        "2" + "1" * 17 + '["a"]', '2["\\ud800"', "3[1]", "31{}", "31", "4", '4{"message":"no"}',
+        "31[" + "1," * 64 + "1]", "2/" + "n" * 300 + ',["a"]', "2" + "[" * 50_000, '2["a",NaN]', '2["a",-Infinity]',
+        '2["\\ud800",NaN]', '2{"a":"\\ud800"}', '1"\\ud800"',
     ],
 )  # fmt: skip
 def test_a_packet_is_refused(text: str) -> None:
     with pytest.raises(Violation) as violation:
         socketio.decode(text)
     assert violation.value.code == 1002
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ('2["a","\\ud83d"]', ["a", socketio.UNREADABLE]),
+        ('2["a","\\uDD00",{"b":1},2]', ["a", socketio.UNREADABLE]),
+        ('2["a",{"b":[{"\\ud83d":1}]}]', ["a", socketio.UNREADABLE]),
+        ('2["a\\ud83d"]', ["a?", socketio.UNREADABLE]),
+        ('2["a",1e400]', ["a", socketio.UNREADABLE]),
+        ('0{"token":"\\ud83d"}', socketio.UNREADABLE),
+        ('2["a","\\ud83d\\ude00","\\\\ud83d"]', ["a", "😀", "\\ud83d"]),
+    ],
+)
+def test_json_that_holds_what_no_text_or_number_can_is_marked(text: str, data: object) -> None:
+    assert socketio.decode(text).data == data
 
 
 def test_binary_packets_and_too_many_arguments_are_refused() -> None:

@@ -208,8 +208,14 @@ async def test_polling_upgrades_to_websocket(engine: Echoed) -> None:
 async def test_after_an_upgrade_other_requests_of_the_session_are_refused(engine: Echoed) -> None:
     query, websocket = await upgraded(engine)
     assert (await engine.get(query))[0] == 400
-    with pytest.raises(aiohttp.WSServerHandshakeError):
-        await engine.socket(query.replace("polling", "websocket"))
+    await websocket.send_str("4hello")
+    assert await text(websocket) == "4hello"
+
+
+async def test_after_an_upgrade_another_websocket_of_the_session_is_accepted_and_closed(engine: Echoed) -> None:
+    query, websocket = await upgraded(engine)
+    second = await engine.socket(query.replace("polling", "websocket"))
+    assert (await second.receive(timeout=5)).type == aiohttp.WSMsgType.CLOSE
     await websocket.send_str("4hello")
     assert await text(websocket) == "4hello"
 
@@ -220,8 +226,7 @@ async def test_an_upgrade_that_waits_for_nothing_counts_at_once(either: Echoed) 
     await websocket.send_str("2probe")
     await websocket.send_str("5")
     assert (await either.get(query))[0] == 400
-    with pytest.raises(aiohttp.WSServerHandshakeError):
-        await either.socket(query.replace("polling", "websocket"))
+    await closed(await either.socket(query.replace("polling", "websocket")))
     assert await text(websocket) == "3probe"
 
 

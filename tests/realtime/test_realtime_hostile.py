@@ -62,7 +62,8 @@ PACKETS: dict[str, tuple[int, Any]] = {
     "10,000 arguments": (1008, lambda c: c.text('42["x"' + ",1" * 10_000 + "]")),
     "an array 30,000 deep": (1002, lambda c: c.text("42" + "[" * 30_000)),
     "JSON that is none": (1002, lambda c: c.text('42["x",NaN]')),
-    "half a surrogate pair": (1002, lambda c: c.text('42["x","\\ud800"]')),
+    "half a surrogate pair as bytes": (1007, lambda c: c.frame(b'42["x","\xed\xa0\xbd"]')),
+    "half a surrogate pair behind JSON": (1002, lambda c: c.text('42["x","\\ud800"]x')),
     "a disconnect with a payload": (1002, lambda c: c.text("41{}")),
     "auth of a megabyte": (1009, lambda c: c.text("40" + json.dumps({"a": "x" * 1_000_000}))),
     "10,000 namespaces": (1008, lambda c: [c.text(f"40/{n}") for n in range(10_000)]),
@@ -123,7 +124,9 @@ async def test_auth_that_is_no_object_is_a_connect_error(serve: Serve, raw: Any,
         client.text("40/x," + auth)
         assert await client.next() == '44/x,{"message":"Invalid namespace"}'
         client.text("40/," + auth)
-        assert await client.next() == '44{"message":"Invalid auth payload"}'
+        answer = json.loads((await client.next()).removeprefix("44"))
+        message = "Invalid auth payload"
+        assert answer == {"message": message, "data": {"code": "request.invalid", "message": message}}
 
 
 async def test_what_is_odd_but_allowed(serve: Serve, raw: Any, recorder: Recorder) -> None:

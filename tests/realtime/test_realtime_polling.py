@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+NO_CODE = (0, "")
+"""A close frame without a code."""
+
 POSTS: dict[str, tuple[bytes, int]] = {
     "binary": (b"bAQIDBA==", 400),
     "nothing": (b"", 400),
@@ -121,8 +124,7 @@ async def test_an_upgrade_is_offered_once_and_only_as_a_probe(serve: Serve, raw:
         url = await polling(http, live)
         query = url.split("?")[1].replace("polling", "websocket")
         probe = await raw(live.port, query)
-        with pytest.raises(refusal):
-            await raw(live.port, query)
+        assert await (await raw(live.port, query)).closed() == NO_CODE
         with pytest.raises(refusal):
             await raw(live.port, query.replace("EIO=4", "EIO=3"))
         probe.text('42["too early"]')
@@ -138,6 +140,27 @@ async def test_an_upgrade_is_offered_once_and_only_as_a_probe(serve: Serve, raw:
             assert answer.status == 200
         again.text("5")
         assert await again.closed() == (1008, "session is over")
+
+
+async def test_a_second_websocket_of_a_session_is_accepted_and_closed_and_the_first_goes_on(
+    serve: Serve, raw: Any
+) -> None:
+    async with serve() as live, aiohttp.ClientSession() as http:
+        url = await polling(http, live)
+        query = url.split("?")[1].replace("polling", "websocket")
+        probe = await raw(live.port, query)
+        probe.text("2probe")
+        probe.text("5")
+        assert await probe.next() == "3probe"
+        upgraded = await raw(live.port, query)
+        assert await upgraded.closed() == NO_CODE
+        upgraded.text('421["from the second"]')
+        probe.text('422["alive"]')
+        assert await probe.next() == "432[]"
+        first = await raw(live.port)
+        second = await raw(live.port, f"EIO=4&transport=websocket&sid={first.sid}")
+        assert await second.closed() == NO_CODE
+        await first.join()
 
 
 async def test_a_request_that_waits_is_let_go_when_the_client_upgrades(serve: Serve, raw: Any, soon: Any) -> None:

@@ -143,7 +143,6 @@ async def test_what_is_sent_while_a_client_comes_in_arrives_behind_its_answer(se
     [
         (Refused("no_entry", {"code": 7}), '{"message":"no_entry","data":{"code":7}}'),
         (Refused("no_entry"), '{"message":"no_entry"}'),
-        (RuntimeError("our own secret"), '{"message":"Internal error"}'),
     ],
 )
 async def test_a_client_that_is_not_let_in_reads_why_and_leaves_no_trace(

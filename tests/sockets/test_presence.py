@@ -73,23 +73,3 @@ async def test_the_other_organisation_hears_nothing(world: World) -> None:
     await socket.close()
     await watcher.settles()
     assert [event for event, _ in watcher.heard if event.startswith("user")] == []
-
-
-async def test_an_eleventh_socket_of_a_person_is_refused(world: World) -> None:
-    (alice,) = await world.north.people("alice")
-    for _ in range(10):
-        await alice.socket()
-    socket = await _refusal(world, alice)
-    assert socket == "socket.too_many"
-
-
-async def _refusal(world: World, person: object) -> str:
-    from tests.node import JavaScript
-    from tests.world import Person
-
-    assert isinstance(person, Person)
-    async with JavaScript() as socket:
-        auth = {"token": person.token, "orgId": person.tenant.slug}
-        socket.open(f"{world.url}/community-chat", transports=["websocket"], auth=auth)
-        (error,) = await socket.hears("connect_error")
-        return str(error["data"]["code"])

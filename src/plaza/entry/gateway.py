@@ -11,56 +11,25 @@ import structlog
 
 from plaza.entry import decoding
 from plaza.entry.announcements import Announcements
-from plaza.entry.answers import error_body, refused
-from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer
+from plaza.entry.answers import refused
+from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer, key_of
 from plaza.entry.circular import Emit, Forget, org_room, person_room, socket_room
-from plaza.entry.http import Request, Send, respond
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.rest import Failure, NewContext
+from plaza.entry.socket_refusals import MOST_SOCKETS, OtherPerson, TooManySockets, UnknownEvent
 from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
 from plaza.kernel.context import Organisation, Principal
-from plaza.kernel.errors import Forbidden, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
-from plaza.kernel.limits import EVENTS, STRANGERS, Limit, takes
+from plaza.kernel.errors import Invalid, Refusal, TooMany, Unauthenticated
+from plaza.kernel.limits import CONNECTS, EVENTS, EXPIRED_TOKENS, STRANGERS, Limit, Take, takes
 from plaza.kernel.routes import Event, Table, at_entry
 from plaza.kernel.wire import Body
-from plaza.realtime import Frame, NotNow, Refused, Server, Socket
-from plaza.realtime.endings import APPLICATION, BY_CLIENT, Ending
+from plaza.realtime import UNREADABLE, Frame, NotNow, Refused, Server, Socket
+from plaza.realtime.endings import BY_CLIENT
 
 log = structlog.get_logger("plaza.gateway")
 NAMESPACE = "/community-chat"
-MOST_SOCKETS = 10
-"""Open sockets of one person."""
 QUIET_SECONDS = 1.0
-
-
-class UnknownEvent(Invalid):
-    """No event of this name."""
-
-    reason = "event.unknown"
-    message = "There is no such event."
-
-
-class TooManySockets(Forbidden):
-    """The person has as many sockets open as one may have."""
-
-    reason = "socket.too_many"
-    message = f"You have {MOST_SOCKETS} connections open already; close one first."
-
-
-class OtherPerson(Forbidden):
-    """A fresh token for an open socket must be of the same person."""
-
-    reason = "auth.other_person"
-    message = "The token belongs to somebody else."
-
-
-ENDINGS = (
-    Ending("token_expired", APPLICATION, "The token has expired; an event said so just before."),
-    Ending("revoked", APPLICATION, "The person was suspended or has signed out, or the organisation has a new key."),
-    Ending("auth.…", APPLICATION, "A token handed in with `authenticate` does not hold; the reason is the refusal's."),
-)
-"""Why the gateway itself parts from a socket."""
 
 
 @dataclass(slots=True)
@@ -115,30 +84,35 @@ class Gateway:
         return None
 
     async def connect(self, socket: Socket, auth: dict[str, Any] | None) -> None:
-        """Lets a person in, or says why not: the client sees `connect_error` with `data {code, message}`."""
+        """Lets a person in, or says why not.
+
+        A refusal for good is a `connect_error` with `data {code, message}`, after which the official client does not
+        come again. One that is temporary ends the connection with 1013, after which it does.
+        """
         try:
-            session = await self._enter(socket, auth)
-        except Unavailable as refusal:
-            # As a refusal it would be the last word: the official client does not come again after `connect_error`.
-            self._meter.refusal(refusal.reason)
-            raise NotNow from refusal
+            await self._enter(socket, auth)
         except Refusal as refusal:
             self._meter.refusal(refusal.reason)
+            if refusal.temporary:
+                raise NotNow(refusal.reason) from refusal
             raise Refused(str(refusal), {"code": refusal.reason, "message": str(refusal)}) from refusal
         except Exception as error:
+            self._meter.refusal(Failure.reason)
             log.exception("connect.failed")
-            raise Refused(Failure.message, {"code": Failure.reason, "message": Failure.message}) from error
-        socket.data = session
-        self._meter.sockets.inc()
+            raise NotNow(Failure.reason) from error
+
+    async def _enter(self, socket: Socket, auth: dict[str, Any] | None) -> None:
+        session = socket.data = await self._session(socket, auth)
         org, person = session.org.id, session.principal.id
         socket.enter(socket_room(socket.id))
         socket.enter(person_room(org, person))
         socket.enter(org_room(org))
         await self.attend(org)
+        self._meter.sockets.inc()
         await self.arrived(org, person)
         socket.emit("authenticate", Welcome(True, _someone(session.principal), str(self.position(org))))
 
-    async def _enter(self, socket: Socket, auth: dict[str, Any] | None) -> Session:
+    async def _session(self, socket: Socket, auth: dict[str, Any] | None) -> Session:
         given = decoding.payload(Handshake, _known(auth))
         assert given is not None
         slug = given.org_id or socket.headers.get("orgid")
@@ -146,13 +120,29 @@ class Gateway:
         org = await self._authenticator.organisation(slug)
         if token is None:
             raise Unauthenticated
-        remembered = await self._authenticator.remembered(org, token)
+        remembered = await self._holder(org, token)
         principal = remembered.principal
         if not principal.id:
             raise Unverified
         if self._here(person_room(org.id, principal.id)) >= MOST_SOCKETS:
             raise TooManySockets
+        self._limits.take(Take(("connects", org.id, principal.id), CONNECTS))
         return Session(org.slug, org, token, principal, remembered.expires)
+
+    async def _holder(self, org: Organisation, token: str) -> Remembered:
+        """Whose token it is. One that has expired is refused for good where it is presented again and again.
+
+        Its client gets another chance to ask for a fresh one; a page that has no other token must not come for ever.
+        """
+        try:
+            return await self._authenticator.remembered(org, token)
+        except Unauthenticated as refusal:
+            if refusal.temporary:
+                try:
+                    self._limits.take(Take(("expired_tokens", org.id, key_of(token).hex()), EXPIRED_TOKENS))
+                except TooMany:
+                    refusal.temporary = False
+            raise
 
     def disconnected(self, socket: Socket, reason: str) -> None:
         """Counts a socket out."""
@@ -174,7 +164,7 @@ class Gateway:
             refusal_ = refusal
         except Exception:
             self._meter.event(event, "failed")
-            log.exception("event.failed", event=event)
+            log.exception("event.failed", name=event)
             refusal_ = Failure()
         return self._refuse(socket, event, refusal_)
 
@@ -185,6 +175,8 @@ class Gateway:
         if len(args) > 1:
             raise Invalid("An event takes one argument.")
         given = args[0] if args else None
+        if given is UNREADABLE:
+            raise Invalid("The payload holds half of a surrogate pair, or a number out of range.")
         if event == "authenticate":
             return await self._renew(session, decoding.payload(FreshToken, given))
         await self._still(session)
@@ -228,7 +220,7 @@ class Gateway:
             socket.emit("error", Trouble(event[:200], refusal.reason, str(refusal)))
             socket.emit("exception", Complaint("error", str(refusal)))
         if isinstance(refusal, OtherPerson | Unauthenticated):
-            self.server.run(_part(socket, refusal.reason))
+            self.server.run(_part(socket, refusal))
         return [answer]
 
     def emit(self, word: Emit) -> None:
@@ -265,30 +257,24 @@ class Gateway:
                 socket.disconnect("revoked")
 
     def expire(self, present: float) -> None:
-        """Says `token_expired` to the sockets whose token's time is over, and disconnects them."""
+        """Ends the sockets whose token's time is over."""
         for socket in self.server.sockets(NAMESPACE):
             if socket.data is not None and socket.data.expires <= present:
-                socket.emit("token_expired", Notice("auth.token_expired", "The token has expired."))
-                socket.disconnect("token_expired")
+                _expire(socket)
 
 
-class PollingRefused(Invalid):
-    """Long-polling, where several workers share the port and a poll may reach the wrong one."""
-
-    reason = "socket.websocket_only"
-    message = "This server runs several workers: connect with transports: ['websocket']."
-
-
-async def refuse_polling(request: Request, send: Send) -> None:
-    """Answers a long-polling request of a server that cannot take it, in words."""
-    refusal = PollingRefused()
-    body = error_body(refusal, "/socket.io/", request.id)
-    await respond(send, request, refusal.status, body, headers={"Access-Control-Allow-Origin": "*"})
-
-
-async def _part(socket: Socket, reason: str) -> None:
+async def _part(socket: Socket, refusal: Refusal) -> None:
     """Runs after the acknowledgement has been sent."""
-    socket.disconnect(reason)
+    if refusal.temporary:
+        _expire(socket)
+    else:
+        socket.disconnect(refusal.reason)
+
+
+def _expire(socket: Socket) -> None:
+    """Sends `token_expired` and ends the connection, so that official clients come back and ask for a fresh token."""
+    socket.emit("token_expired", Notice("auth.token_expired", "The token has expired."))
+    socket.disconnect("token_expired", again=True)
 
 
 def _known(auth: dict[str, Any] | None) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Limits:
             raise worst.refusal(retry_after=max(1, math.ceil(wait)))
         for key, limit, amount in takes:
             self._move(key, -amount)
+            if not limit.shared:
+                continue
             spent = self._spent.get(key)
             tokens = amount if spent is None else spent.tokens + amount
             self._spent[key] = Spend(key, tokens, limit.each_second, limit.capacity)

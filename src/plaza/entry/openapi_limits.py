@@ -7,13 +7,14 @@ from typing import Any
 
 from plaza.entry.openapi_sockets import spoken
 from plaza.entry.rest import mounted
-from plaza.kernel.limits import STRANGERS, Limit
+from plaza.kernel.limits import CONNECTS, EXPIRED_TOKENS, STRANGERS, Limit
 from plaza.kernel.routes import Table
 
 TIMES = {1: "a second", 60: "a minute", 3_600: "an hour", 86_400: "a day"}
 SCOPES: Mapping[str, str] = {
     "person": "each person",
     "account": "each account",
+    "token": "each token",
     "network": "each network address, in one organisation",
     "organisation": "each organisation",
     "server": "each network address",
@@ -76,6 +77,7 @@ def _bounded(tables: Sequence[Table]) -> Iterable[tuple[str, Sequence[Limit]]]:
         if route not in seen:
             seen.add(route)
             yield f"{route.method} /{path}", route.limits
+    yield "connect", (STRANGERS, EXPIRED_TOKENS, CONNECTS)
     for event in spoken(tables):
         yield f"emit {event.name}", event.limits
 

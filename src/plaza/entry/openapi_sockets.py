@@ -10,8 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from plaza.entry.auth import OrganisationMissing, Unverified
-from plaza.entry.gateway import ENDINGS, NAMESPACE, TooManySockets
+from plaza.entry.gateway import NAMESPACE
 from plaza.entry.openapi_schemas import Schema, Schemas
+from plaza.entry.rest import Failure
+from plaza.entry.socket_refusals import ENDINGS, TooManySockets
 from plaza.entry.sockets import FreshToken, Handshake, Replayed, Since
 from plaza.kernel.errors import Detail, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
 from plaza.kernel.limits import EVENTS, Limit
@@ -89,16 +91,19 @@ def answered(tables: Sequence[Table]) -> list[Any]:
 def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[type[Refusal]]) -> dict[str, Any]:
     """The value of `x-socket-events`."""
     always: tuple[type[Refusal], ...] = (Invalid, Unauthenticated, TooMany, Unavailable, *admission)
-    own = (Invalid, OrganisationMissing, Unauthenticated, Unverified, TooManySockets)
-    door: tuple[type[Refusal], ...] = (*own, *admission)
+    own = (Invalid, OrganisationMissing, Unauthenticated, Unverified, TooManySockets, TooMany, Unavailable, Failure)
+    connecting: tuple[type[Refusal], ...] = tuple(dict.fromkeys((*own, *admission)))
     return {
         "namespace": NAMESPACE,
         "path": "/socket.io/",
         "protocol": "Socket.IO 5 over Engine.IO 4",
         "handshake": {
             "auth": schemas.of(Handshake),
-            "refused": "The client sees `connect_error`; its `data` is `{code, message}`.",
-            "refusals": [refusal.reason for refusal in door],
+            "refused": "For good: the client sees `connect_error`; its `data` is `{code, message}`. For the moment: "
+            "the connection is closed with 1013, and the official client tries again by itself.",
+            "refusals": [refusal.reason for refusal in connecting],
+            "temporary": [refusal.reason for refusal in connecting if refusal.temporary],
+            "meanings": {refusal.reason: refusal.message for refusal in connecting},
         },
         "refusal": schemas.of(EventRefusal),
         "client": [_client(event, schemas, always) for event in spoken(tables)],

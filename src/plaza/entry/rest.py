@@ -52,6 +52,7 @@ class Failure(Refusal):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     reason = "server.error"
+    temporary = True
     message = "Something went wrong here; the log has it under this request's id."
 
 

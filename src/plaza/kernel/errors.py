@@ -24,6 +24,8 @@ class Refusal(Exception):  # noqa: N818 — a refusal is an answer, not a failur
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
     reason: ClassVar[str] = "request.refused"
     message: ClassVar[str] = "The request was refused."
+    temporary: bool = False
+    """Whether the same may be granted soon: a socket is then disconnected, so that its client tries again."""
 
     def __init__(self, message: str | None = None, *, details: Sequence[Detail] = ()) -> None:
         super().__init__(message or self.message)
@@ -136,6 +138,8 @@ class Mismatch(Refusal):
 
 class Waiting(Refusal):
     """A refusal that passes: `retry_after` is in whole seconds."""
+
+    temporary = True
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple, Protocol
 
 from plaza.kernel.errors import TooMany
 
-Scope = Literal["person", "account", "network", "organisation", "server"]
+Scope = Literal["person", "account", "token", "network", "organisation", "server"]
 """Who shares a bucket: a person (or the session of an account without one); what a use case names (`on=`), such as an
-account; the clients of one network address in an organisation; all of an organisation; one network address, in
-whichever organisation.
+account; whoever presents a token; the clients of one network address in an organisation; all of an organisation; one
+network address, in whichever organisation.
 """
 Key = tuple[str | int | None, ...]
 MAPPED = bytes(10) + b"\xff\xff"
@@ -35,6 +35,8 @@ class Limit(NamedTuple):
     scope: Scope = "person"
     burst: int | None = None
     refusal: type[TooMany] = TooMany
+    shared: bool = True
+    """Whether all processes have one bucket; not where to publish each use would cost more than what it bounds."""
     by_use_case: bool = False
     """The use case takes the tokens (`ctx.spend`) for what it does; otherwise the entry takes one for each request."""
 
@@ -101,6 +103,15 @@ SIGN_INS = Limit(
 )
 STRANGERS = Limit(
     "strangers", 20, 1, "Every request and every handshake, before it is known who asks.", "server", burst=200
+)
+CONNECTS = Limit("connects", 30, 60, "A socket that comes in; each process counts for itself.", shared=False)
+EXPIRED_TOKENS = Limit(
+    "expired_tokens",
+    1,
+    60,
+    "A socket that comes with an expired token; without a token of the limit it is refused for good.",
+    "token",
+    burst=10,
 )
 APPROACHES = Limit(
     "approaches",

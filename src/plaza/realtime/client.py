@@ -20,6 +20,7 @@ log = logging.getLogger("plaza.realtime")
 
 # A page opens and leaves a namespace now and then; more than this in one session is an attack.
 MOST_CONNECTS = 100
+BAD_AUTH = "Invalid auth payload"
 
 
 NOWHERE: frozenset[str] = frozenset()  # one for all who have left no namespace
@@ -194,7 +195,7 @@ class Client:
             self._refuse(name, "Invalid namespace")
             return None
         if auth is not None and not isinstance(auth, dict):
-            self._refuse(name, "Invalid auth payload")
+            self._refuse(name, BAD_AUTH, {"code": "request.invalid", "message": BAD_AUTH})
             return None
         if session.ended:
             return None
@@ -224,10 +225,10 @@ class Client:
         if isinstance(error, Refused):
             self._refuse(socket.namespace, error.message, error.data)
         elif isinstance(error, NotNow):
-            self.session.end(endings.NOT_NOW)
+            self.session.end(endings.NOT_NOW, text=error.reason)
         else:
             log.error("connect failed", exc_info=error)
-            self._refuse(socket.namespace, "Internal error")
+            self.session.end(endings.NOT_NOW)
 
     def _let_in(self, place: Place, socket: Socket, threshold: Threshold) -> None:
         self._arriving = None

@@ -53,7 +53,11 @@ ENDINGS = (
     Ending(BROKEN, POLICY, "It sent too many of something; the frame's reason says of what."),
     Ending(BINARY, UNSUPPORTED, "It sent binary data."),
     Ending(TOO_LONG, TOO_BIG, "It sent a message over the limit, its fragments joined."),
-    Ending(NOT_NOW, TRY_AGAIN, "It could not be let in at present; official clients try again by themselves."),
+    Ending(
+        NOT_NOW,
+        TRY_AGAIN,
+        "It could not be let in at present; the frame's reason may say why. Official clients try again by themselves.",
+    ),
     Ending(SLOW, 4001, "It read too slowly; what it missed can be replayed."),
     Ending(PING_TIMEOUT, 4002, "It did not answer a ping."),
     Ending(CONNECT_TIMEOUT, 4003, "It stayed outside every namespace."),

@@ -11,7 +11,14 @@ class Refused(Exception):  # noqa: N818 - errors say what is wrong
 
 
 class NotNow(Exception):  # noqa: N818
-    """A namespace cannot let a client in at present: the connection ends, and official clients try again."""
+    """A namespace cannot let a client in at present: the connection ends with 1013, and official clients try again.
+
+    `reason` is in the WebSocket close frame.
+    """
+
+    def __init__(self, reason: str = "not_now") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Violation(Exception):  # noqa: N818 - errors say what is wrong

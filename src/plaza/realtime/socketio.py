@@ -1,5 +1,6 @@
 """Socket.IO 5 without I/O, text only: a client's packets in, the server's packets out."""
 
+import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,6 +26,16 @@ RESERVED = frozenset(
 _HEAD = re.compile(r"([0-4])(?:(/[^,]{0,255})(?:,|\Z))?([0-9]{1,16})?")
 
 
+class Unreadable:
+    """Stands for a payload that is JSON and holds what nothing here can: half of a surrogate pair, 1e400.
+
+    JavaScript's strings may hold a half, which its `JSON.stringify` writes as an escape and no UTF-8 can carry.
+    """
+
+
+UNREADABLE = Unreadable()
+
+
 class Packet(msgspec.Struct, frozen=True):
     """A client's packet: auth (CONNECT), [name, *arguments] (EVENT) or arguments (ACK) in data, None for absent."""
 
@@ -45,10 +56,25 @@ def decode(text: str) -> Packet:
     try:
         data = msgspec.json.decode(body) if body else None
     except (msgspec.DecodeError, RecursionError):
-        raise Violation(PROTOCOL_ERROR, "payload is not JSON") from None
+        data = _unreadable(int(kind), body)
     packet = Packet(int(kind), namespace or "/", None if id_ is None else int(id_), data)
     _check(packet)
     return packet
+
+
+def _unreadable(kind: int, body: str) -> object:
+    """`UNREADABLE` in the place of a payload that is JSON; raises Violation for what is none."""
+    try:
+        data = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Violation(PROTOCOL_ERROR, "payload is not JSON") from None
+    if kind == EVENT and isinstance(data, list) and data and isinstance(data[0], str):
+        return [data[0].encode(errors="replace").decode(), UNREADABLE]
+    return UNREADABLE if kind == CONNECT else data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _check(packet: Packet) -> None:

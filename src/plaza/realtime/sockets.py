@@ -28,7 +28,10 @@ class Namespace(Protocol):
         ...
 
     async def event(self, socket: Socket, event: str, args: list[Any]) -> Sequence[object] | None:
-        """An event of the client; what is returned are the acknowledgement's arguments if it asked for one."""
+        """An event of the client; what is returned are the acknowledgement's arguments if it asked for one.
+
+        Arguments that hold half of a surrogate pair, or a number out of range, come as the single one `UNREADABLE`.
+        """
         ...
 
     def disconnected(self, socket: Socket, reason: str) -> None:

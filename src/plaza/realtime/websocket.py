@@ -94,7 +94,9 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
         """The bytes' turn has come."""
         session = self.session
         if session is None:
-            if not self._closing:
+            if self._closing:
+                self._turned_away(data)
+            else:
                 self.begin(data)
             return
         if self._deaf:
@@ -207,7 +209,8 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
         if session is None:
             self._answer(handshake.UNKNOWN_SID)
         elif session.upgrading or isinstance(session.link, WebSocket):
-            self._answer(handshake.BAD_REQUEST)
+            self._accept(accept)  # as the official server does, and its clients expect
+            self._part(rfc6455.NO_CODE, "")
         else:
             session.upgrading = True
             self.session = session
@@ -251,6 +254,14 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
 
     def _wait_for_rest(self) -> None:
         self.engine.ingress.messages.start(self._transport, self.engine.clock(), 0)
+
+    def _turned_away(self, data: bytes) -> None:
+        """Look for the close frame of a client that was given no session, behind whatever it sent before."""
+        try:
+            if not self._deaf:
+                self._read(data)
+        except Violation:
+            self._deaf = True
 
     def _paused(self) -> bool:
         return self.session is not None and self.session.paused and not self._closing

@@ -69,6 +69,7 @@ class TokenExpired(Unauthenticated):
 
     reason = "auth.token_expired"
     message = "The token has expired; get a fresh one."
+    temporary = True
 
 
 class ReservedSubject(Forbidden):
