@@ -60,8 +60,6 @@ from plaza.store.relay import RETRY_SECONDS, Relay
 from plaza.upkeep import Upkeep, endings, keep
 
 log = structlog.get_logger("plaza.app")
-REPLAYED_AT_ONCE = 64
-"""Events that a socket gets before it must have taken them: a quarter of what its queue holds."""
 CORS_HEADERS = [
     "orgid",
     "authorization",
@@ -306,10 +304,7 @@ class Plaza:
             missed = await event_log.missed(self.store, self.facts, org=org, person=person, since=position)
         if missed is None:
             return Replayed(True, position is not None, 0, str(await self._head()), False)
-        for number, (name, payload) in enumerate(missed.events, 1):
-            socket.emit(name, payload)
-            if number % REPLAYED_AT_ONCE == 0:
-                await socket.drain()
+        await socket.stream(Server.encode(name, payload) for name, payload in missed.events)
         return Replayed(True, False, len(missed.events), str(missed.cursor), missed.more)
 
     async def _address_changed(self, db: Database, announced: Sequence[Announced]) -> Sequence[Announced]:

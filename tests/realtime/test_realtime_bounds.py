@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import pytest
@@ -287,3 +288,79 @@ async def test_who_only_stands_at_the_door_keeps_nobody_out_for_long(serve: Serv
             await raw(live.port)
         await asyncio.sleep(1.2)
         assert await (await raw(live.port)).join()
+
+
+async def test_a_stream_waits_for_the_client_and_leaves_the_queue_to_what_comes_meanwhile(
+    serve: Serve, raw: Any, recorder: Recorder, soon: Any
+) -> None:
+    options = Options(queue_events=40, queue_bytes=100_000, kernel_bytes=4_096, close_timeout=0.01)
+    async with serve({"/": recorder}, options) as live:
+        client = await raw(live.port)
+        await client.join()
+        socket = recorder.sockets[0]
+        client.reader._transport.pause_reading()
+        frames = [live.server.encode("old", n, "x" * (200_000 if n == 3 else 30_000)) for n in range(30)]
+        streaming = asyncio.create_task(socket.stream(frames))
+        await soon(lambda: cast("Any", socket.outlet).blocked)
+        for n in range(30):
+            socket.emit("new", n, "y" * 3_000)
+            await asyncio.sleep(0)
+        assert socket.gone is None
+        assert not streaming.done()
+        client.reader._transport.resume_reading()
+        heard = [json.loads((await client.next())[2:]) for _ in range(60)]
+        await streaming
+        assert [n for name, n, _ in heard if name == "old"] == list(range(30))
+        assert [n for name, n, _ in heard if name == "new"] == list(range(30))
+
+
+async def test_a_stream_to_a_client_that_leaves_ends(serve: Serve, raw: Any, recorder: Recorder, soon: Any) -> None:
+    async with serve({"/": recorder}, Options(kernel_bytes=4_096, close_timeout=0.01)) as live:
+        client = await raw(live.port)
+        await client.join()
+        client.reader._transport.pause_reading()
+        socket = recorder.sockets[0]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(socket.stream(live.server.encode("n", "x" * 60_000) for _ in range(200)))
+            await soon(lambda: cast("Any", socket.outlet).blocked)
+            client.cut()
+
+
+async def test_a_poll_is_answered_with_so_many_bytes_and_one_packet_of_any_size(
+    serve: Serve, recorder: Recorder
+) -> None:
+    async with serve({"/": recorder}, Options(max_payload=10_000)) as live, aiohttp.ClientSession() as http:
+        url = f"{live.url}/socket.io/?EIO=4&transport=polling"
+        async with http.get(url) as answer:
+            sid = (await answer.text()).split('"')[3]
+        async with http.post(f"{url}&sid={sid}", data=b"40") as answer:
+            assert await answer.text() == "ok"
+        async with http.get(f"{url}&sid={sid}") as answer:
+            assert (await answer.text()).startswith("40")
+        sizes = [4_000, 4_000, 4_000, 50_000, 1_000, 8_000, *[10] * 40]
+        for size in sizes:
+            recorder.sockets[0].emit("n", "x" * size)
+        polls: list[list[str]] = []
+        while sum(map(len, polls)) < len(sizes):
+            async with http.get(f"{url}&sid={sid}") as answer:
+                polls.append((await answer.text()).split("\x1e"))
+        assert [len(packet) - len('42["n",""]') for poll in polls for packet in poll] == sizes
+        assert [len(poll) for poll in polls] == [2, 1, 1, 16, 16, 10]
+
+
+async def test_what_waits_for_busy_handlers_is_bounded_in_bytes(serve: Serve, raw: Any, soon: Any) -> None:
+    busy = Busy()
+    async with serve({"/": busy}, Options(inbound_bytes=100_000, close_timeout=0.01)) as live:
+        client = await raw(live.port)
+        await client.join()
+        (session,) = live.server.engine.sessions.values()
+        for _ in range(3):
+            client.text('42["work","' + "x" * 40_000 + '"]')
+        await asyncio.sleep(0.05)
+        assert not session.paused
+        client.text('42["work","' + "x" * 40_000 + '"]')
+        await soon(lambda: session.paused)
+        busy.go.set()
+        client.text('429["end"]')
+        assert await client.next() == "439[]"
+        assert busy.handled == 5

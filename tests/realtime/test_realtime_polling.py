@@ -25,7 +25,7 @@ POSTS: dict[str, tuple[bytes, int]] = {
     "an invalid packet among good ones": (b"40\x1eabc", 400),
     "more packets than any client has": (b"\x1e".join([b"3"] * 1025), 400),
     "JSONP": (b"d=40", 400),
-    "over the limit": (b"4" + b"x" * 65_536, 413),
+    "over the limit": (b"4" + b"x" * 262_144, 413),
 }
 
 

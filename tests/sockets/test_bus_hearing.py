@@ -28,6 +28,10 @@ def said(count: int) -> list[Emit]:
     ]
 
 
+async def at_once(_words: Sequence[Emit]) -> None:
+    """Everybody reads what is shown without delay."""
+
+
 class Log:
     """The store's end: pages of the history so far; every third reading fails."""
 
@@ -69,7 +73,7 @@ def test_duplicates_losses_and_wrong_orders_on_the_bus_change_nothing(
         async def look() -> None:
             for _ in range(100):
                 try:
-                    await catch_up.run(lambda _org: True, lambda _org: [PERSON], shown.append)
+                    await catch_up.run(lambda _org: True, lambda _org: [PERSON], shown.append, at_once)
                 except Unavailable:
                     continue
                 if ear.whole:

@@ -55,9 +55,16 @@ class CatchUp:
         self._pass: Pass | None = None
 
     async def run(
-        self, sound: Callable[[int], bool], people: Callable[[int], Iterable[int]], show: Callable[[Emit], None]
+        self,
+        sound: Callable[[int], bool],
+        people: Callable[[int], Iterable[int]],
+        show: Callable[[Emit], None],
+        taken: Callable[[Sequence[Emit]], Awaitable[None]],
     ) -> None:
-        """Reads for every organisation in doubt; raises what reading raises, and goes on there the next time."""
+        """Reads for every organisation in doubt; raises what reading raises, and goes on there the next time.
+
+        `taken` waits between two pages until those who were shown the first have read it, or will not.
+        """
         reading = self._pass or await self._begin(sound, people)
         self._pass = reading
         while reading.left:
@@ -69,6 +76,8 @@ class CatchUp:
                 reading.left.popleft()
             else:
                 reading.left[0] = [(org, person, max(since, page.behind)) for org, person, since in places]
+            if reading.left:
+                await taken(page.words)
         self._pass = None
         for doubt in reading.doubts:
             whole = doubt.sound and doubt.ear.doubts == doubt.doubts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ from plaza.realtime.endings import BY_CLIENT
 log = structlog.get_logger("plaza.gateway")
 NAMESPACE = "/community-chat"
 QUIET_SECONDS = 1.0
+TAKEN_SECONDS = 0.5
+"""How long those who read slowly hold up the others who catch up."""
 
 
 @dataclass(slots=True)
@@ -230,6 +234,14 @@ class Gateway:
         else:
             frames = [Frame(bytes(body)) for body in word.bodies]
             self.server.send(NAMESPACE, word.room, frames, word.but, word.volatile)
+
+    async def taken(self, words: Iterable[Emit]) -> None:
+        """Waits until the sockets that were sent something have read it, not for long."""
+        sockets = {socket for word in words for socket in self.server.sockets(NAMESPACE, word.room)}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TAKEN_SECONDS):
+                for socket in sockets:
+                    await socket.drain()
 
     def _announce(self, room: str, frames: Sequence[Frame], but: Iterable[str]) -> None:
         self.server.send(NAMESPACE, room, frames, but, volatile=True)

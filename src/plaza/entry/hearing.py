@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterable
 
 from plaza.entry.circular import Emit
 
-MOST_HELD = 1_000
-"""Events held of an organisation in doubt; of more, all are read from the log."""
+MOST_HELD, MOST_HELD_BYTES = 1_000, 524_288
+"""Events, and bytes of them, held of an organisation in doubt; of more, all are read from the log."""
 
 
 class Ear:
     """One organisation: `last` is the place of the newest event shown, None until it is known where to begin."""
 
-    __slots__ = ("doubts", "held", "last", "quiet_since")
+    __slots__ = ("doubts", "held", "held_bytes", "last", "quiet_since")
 
     def __init__(self) -> None:
         self.last: int | None = None
         self.held: list[Emit] | None = []
+        self.held_bytes = 0
         self.doubts = 0
         self.quiet_since: float | None = None
 
@@ -54,10 +55,13 @@ class Hearing:
 
     def _hold(self, ear: Ear, word: Emit) -> None:
         assert ear.held is not None
-        if len(ear.held) >= MOST_HELD:
+        size = sum(memoryview(body).nbytes for body in word.bodies)
+        if len(ear.held) >= MOST_HELD or (ear.held and ear.held_bytes + size > MOST_HELD_BYTES):
             ear.held.clear()
+            ear.held_bytes = 0
             ear.doubts += 1
         ear.held.append(word)
+        ear.held_bytes += size
 
     def doubt(self, ears: Iterable[Ear]) -> None:
         """Something may have been missed: nothing is shown until the log has been read from here on."""
@@ -71,6 +75,6 @@ class Hearing:
         ear.last = max(ear.last or 0, until)
         if not whole or ear.held is None or self.ears.get(org) is not ear:
             return
-        held, ear.held = ear.held, None
+        held, ear.held, ear.held_bytes = ear.held, None, 0
         for word in sorted(held, key=lambda word: word.position):
             self.take(word)

@@ -34,6 +34,7 @@ class Since(Body):
 class Replayed(Record):
     """What was replayed: the events came before this, as themselves; ask again from `cursor` while `hasMore`.
 
+    A replay ends at 200 events or 256 KiB, one event of any size.
     `reset` says that the cursor is too old or not of this server, or that something since then could not be delivered:
     fetch the state anew and go on from `cursor`.
     """

@@ -226,7 +226,8 @@ class Switchboard:
                 self._look.clear()
             if any(not ear.whole for ear in ears.values()):
                 with contextlib.suppress(Unavailable):
-                    await self._catch_up.run(self._sound, self._gateway.people, self._gateway.emit)
+                    gateway = self._gateway
+                    await self._catch_up.run(self._sound, gateway.people, gateway.emit, gateway.taken)
             self._mend()
             await self._rest()
 

@@ -9,7 +9,7 @@ the leadership.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -23,6 +23,8 @@ RESET = "reset"
 """The live event of `StateReset`."""
 KINDS: dict[str, type[Fact]] = {}
 """Every kind of fact that this version has."""
+WEIGHT = 1_024
+"""Bytes of a live event whose fact says nothing else."""
 
 
 class Fact(msgspec.Struct, kw_only=True):
@@ -39,6 +41,11 @@ class Fact(msgspec.Struct, kw_only=True):
         if cls.kind in KINDS:
             raise TypeError(f"two facts are of the kind {cls.kind}")
         KINDS[cls.kind] = cls
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes each of its live events takes, for whoever presents many at once."""
+        return WEIGHT
 
 
 class StateReset(Fact):
@@ -175,6 +182,19 @@ class Facts:
         half = len(events) // 2
         first = await self._isolate(presenter, db, events[:half])
         return first + await self._isolate(presenter, db, events[half:])
+
+
+def batches(events: Sequence[Logged], most_bytes: int) -> Iterator[Sequence[Logged]]:
+    """Events in their order, as many at once as weigh so much together; one at least."""
+    first = size = 0
+    for place, (event, _) in enumerate(events):
+        weight = event.fact.weight
+        if place > first and size + weight > most_bytes:
+            yield events[first:place]
+            first, size = place, 0
+        size += weight
+    if events:
+        yield events[first:]
 
 
 def announce(

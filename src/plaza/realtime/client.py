@@ -33,6 +33,10 @@ class Departure(NamedTuple):
     reason: str
 
 
+Waiting = list[tuple[Packet | Departure, int]]
+"""Each with the characters of its text."""
+
+
 class Client:
     """The receiver of a session, with a socket in each namespace that let it in."""
 
@@ -46,7 +50,7 @@ class Client:
         self._outside = NOWHERE
         """Namespaces that were left, or did not let it in: late packets for them are ignored."""
         self._arriving: Socket | None = None
-        self._waiting: list[Packet | Departure] | None = None
+        self._waiting: Waiting | None = None
         """What has come and was not handled yet; None while nothing is being handled, which is most of the time."""
         self._connects = 0
 
@@ -62,7 +66,8 @@ class Client:
             session.engine.gate.enter(session)
         elif packet.kind == socketio.ACK:
             return  # nothing here asks a client for one
-        if self._put(packet) >= session.engine.options.inbound_events:
+        self._put(packet, len(text))
+        if self._waiting and self._fills(1):
             session.pause()
 
     def closed(self, reason: str) -> None:
@@ -91,12 +96,12 @@ class Client:
 
     # One after another: at once where nothing has to be waited for, else in a task.
 
-    def _put(self, item: Packet | Departure) -> int:
-        """Let it be handled behind what waits already; how many wait now."""
+    def _put(self, item: Packet | Departure, weight: int = 0) -> None:
+        """Let it be handled behind what waits already."""
         if self._waiting is not None:
-            self._waiting.append(item)
-            return len(self._waiting)
-        waiting: list[Packet | Departure] = []
+            self._waiting.append((item, weight))
+            return
+        waiting: Waiting = []
         self._waiting = waiting
         rest = self._handle(item)
         if rest is None and waiting:
@@ -105,9 +110,14 @@ class Client:
             self._waiting = None
         else:
             self._server.run(self._work(waiting, rest))
-        return 0
 
-    async def _work(self, waiting: list[Packet | Departure], rest: Awaitable[None] | None) -> None:
+    def _fills(self, parts: int) -> bool:
+        """Whether what waits is such a part of what may, or more."""
+        options, waiting = self.session.engine.options, self._waiting or ()
+        size = sum(weight for _, weight in waiting)
+        return len(waiting) * parts >= options.inbound_events or size * parts >= options.inbound_bytes
+
+    async def _work(self, waiting: Waiting, rest: Awaitable[None] | None) -> None:
         try:
             while rest is not None:
                 try:
@@ -118,11 +128,11 @@ class Client:
         finally:
             self._waiting = None
 
-    def _next(self, waiting: list[Packet | Departure]) -> Awaitable[None] | None:
+    def _next(self, waiting: Waiting) -> Awaitable[None] | None:
         """Handle what waits until there is something to wait for; None when nothing is left."""
         while waiting:
-            item = waiting.pop(0)
-            if self.session.paused and len(waiting) * 2 <= self.session.engine.options.inbound_events:
+            item, _ = waiting.pop(0)
+            if self.session.paused and not (waiting and self._fills(2)):
                 self.session.resume()
             rest = self._handle(item)
             if rest is not None:
@@ -199,7 +209,8 @@ class Client:
             return None
         if session.ended:
             return None
-        threshold = Threshold(session.engine.options.queue_events)
+        options = session.engine.options
+        threshold = Threshold(options.queue_events, options.queue_bytes)
         self._arriving = socket = Socket(self, name, session.engine.new_id(), place.rooms, threshold)
         try:
             answer = place.handler.connect(socket, auth)

@@ -58,7 +58,7 @@ class Engine:
         self.ingress = Ingress(options, clock)
         self.partings: Deadlines[Parting] = Deadlines(options.close_timeout)
         self.upgrades: Deadlines[Parting] = Deadlines(options.connect_timeout)
-        self.farewells = Farewells(options.connect_timeout)
+        self.farewells = Farewells(options.connect_timeout, options.max_payload)
         self._opened = opened
         self._shut = UNAVAILABLE._replace(retry_after=options.retry_after)
         self._ids: list[str] = []

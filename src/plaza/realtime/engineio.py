@@ -53,6 +53,15 @@ def decode_payload(body: bytes) -> list[tuple[str, str]]:
     return [decode_packet(packet) for packet in body.split(SEPARATOR)]
 
 
+def fitting(sizes: Sequence[int], most_bytes: int) -> int:
+    """How many packets of these sizes one long-polling answer takes: `MOST_SENT` and so many bytes, one at least."""
+    count, size = 1, sizes[0]
+    while count < min(MOST_SENT, len(sizes)) and size + 1 + sizes[count] <= most_bytes:
+        size += 1 + sizes[count]
+        count += 1
+    return count
+
+
 def encode_payload(packets: Iterable[bytes]) -> bytes:
     """Packets as one long-polling answer."""
     return SEPARATOR.join(packets)

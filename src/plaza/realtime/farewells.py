@@ -1,13 +1,14 @@
 """The last packets of long-polling sessions that ended while no request waited for them."""
 
 from plaza.realtime.deadlines import Deadlines
-from plaza.realtime.engineio import MOST_SENT, encode_payload
+from plaza.realtime.engineio import encode_payload, fitting
 
 
 class Farewells:
     """Packets by session id, kept for some seconds."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._packets: dict[str, list[bytes]] = {}
         self._kept: Deadlines[str] = Deadlines(delay)
 
@@ -24,7 +25,7 @@ class Farewells:
         packets = self._packets.pop(sid, None)
         if packets is None:
             return None
-        count = min(MOST_SENT, len(packets) - 1) or 1
+        count = fitting([*map(len, packets[:-1])], self._most_bytes) if len(packets) > 1 else 1
         if len(packets) > count:
             self._packets[sid] = packets[count:]
         else:

@@ -15,8 +15,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How long a client may stay outside every namespace, or take over its upgrade to WebSocket."""
     close_timeout: float = 0.5
     """How long a closed WebSocket may take to answer the close frame before it is cut."""
-    max_payload: int = 65_536
-    """Of one message, its fragments joined, and of one long-polling request."""
+    max_payload: int = 262_144
+    """Of one message, its fragments joined, and of one long-polling request or answer (one packet of any size)."""
     head_bytes: int = 32_768
     head_lines: int = 100
     """Of one HTTP request: all that is not its body, so its trailers and the framing of chunks too."""
@@ -42,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     kernel_bytes: int = 131_072
     """The kernel's send buffer of a connection (0: the system's); left to grow it hides a slow client in megabytes."""
     inbound_events: int = 64
+    inbound_bytes: int = 262_144
     """What one client may have waiting for its handlers before it is no longer read from."""
     origins: tuple[str, ...] | None = None
     """Origins that browsers may come from, our own pages' among them (`https://shop.example`); None for any."""

@@ -19,7 +19,7 @@ _KEPT = frozenset(map(endings.close_code, _BLAMELESS))
 
 
 class Polls:
-    """Frames go out sixteen at a time, each time a request waits for them."""
+    """Frames go out sixteen or `max_payload` bytes at a time, each time a request waits for them."""
 
     __slots__ = ("_engine", "_readable", "posting", "session", "waiting")
 
@@ -42,9 +42,10 @@ class Polls:
 
     def send(self, queue: list[bytes]) -> None:
         """Answer the waiting request with what is queued, as much as one payload holds."""
-        taken = queue[: engineio.MOST_SENT]
-        del queue[: engineio.MOST_SENT]
-        self._answer(engineio.encode_payload(map(rfc6455.payload_of, taken)))
+        packets = [rfc6455.payload_of(frame) for frame in queue[: engineio.MOST_SENT]]
+        count = engineio.fitting([*map(len, packets)], self._engine.options.max_payload)
+        del queue[:count]
+        self._answer(engineio.encode_payload(packets[:count]))
 
     def unsent(self) -> tuple[int, int]:
         """Nothing: what was taken is the HTTP server's."""

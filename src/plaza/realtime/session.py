@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from plaza.realtime import endings, engineio
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from plaza.realtime.engine import Engine
 
 PING = text_frame(engineio.PING.encode())
+STREAMED_EVENTS, STREAMED_BYTES = 64, 65_536
+"""Of a stream, what is sent before the client must have taken it: a small part of what its queue holds."""
 
 
 class Receiver(Protocol):
@@ -63,6 +65,7 @@ class Session:
     __slots__ = (
         "_drained",
         "_held",
+        "_streamed",
         "address",
         "blocked",
         "control_frames",
@@ -101,6 +104,8 @@ class Session:
         self._drained: asyncio.Future[None] | None = None
         self._held: int | None = None
         """Bytes in the queue while it is blocked; None where they have not been counted."""
+        self._streamed = (0, 0)
+        """Events and bytes of a stream that the client may not have taken yet."""
 
     def push(self, packet: bytes, volatile: bool = False) -> None:
         """Queue one Engine.IO packet."""
@@ -111,16 +116,29 @@ class Session:
         if self.queue and not self.blocked:
             self._held = None
             self.link.send(self.queue)
-        if self._drained is not None and not self.queue:
+        if self._drained is not None and self._empty():
             self._drained.set_result(None)
             self._drained = None
 
     async def drain(self) -> None:
-        """Wait until nothing is queued any more, or the session is over."""
-        if self.queue and not self.ended:
+        """Wait until nothing is queued any more and the kernel has taken all of it, or the session is over."""
+        if not self._empty():
             if self._drained is None:
                 self._drained = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._drained)
+
+    def _empty(self) -> bool:
+        return self.ended or not (self.queue or self.link.unsent()[1])
+
+    async def stream(self, frames: Sequence[bytes]) -> None:
+        """Queue frames at the client's own pace; those that wait leave the whole queue to others."""
+        for part in _parts(frames):
+            await self.drain()
+            self._streamed = (len(part), sum(map(len, part)))
+            for frame in part:
+                self.engine.outbox.one(self, frame)
+        await self.drain()
+        self._streamed = (0, 0)
 
     def hold(self, frame: bytes, volatile: bool) -> None:
         """Keep a frame for a blocked link, within `queue_events` and `queue_bytes`."""
@@ -129,8 +147,9 @@ class Session:
         options = self.engine.options
         events, size = self.link.unsent()
         held = sum(map(len, self.queue)) if self._held is None else self._held
-        events += len(self.queue) + 1
-        size += held + len(frame)
+        streamed_events, streamed_bytes = self._streamed
+        events += len(self.queue) + 1 - streamed_events
+        size += held + len(frame) - streamed_bytes
         if volatile and (events * 2 > options.queue_events or size * 2 > options.queue_bytes):
             return
         if events > options.queue_events or size > options.queue_bytes:
@@ -196,3 +215,15 @@ class Session:
         receiver, self.receiver = self.receiver, None  # it knows the session: without this both would be a cycle
         if receiver is not None:
             receiver.closed(reason)
+
+
+def _parts(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Frames in their order, as many at once as a client must take before there are more; one at least."""
+    first = size = 0
+    for place, frame in enumerate(frames):
+        if place > first and (place - first >= STREAMED_EVENTS or size + len(frame) > STREAMED_BYTES):
+            yield frames[first:place]
+            first, size = place, 0
+        size += len(frame)
+    if frames:
+        yield frames[first:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,15 +61,19 @@ class Threshold(msgspec.Struct, eq=False):
     """Where the frames of a socket wait until its client has been told that it is in."""
 
     _most: int
+    _most_bytes: int
     queue: list[bytes] = []
+    _bytes: int = 0
     blocked: bool = True
     urgent: bool = False
     overflowed: bool = False
 
     def hold(self, frame: bytes, volatile: bool) -> None:
-        """Keep a frame within the limit, a volatile one within half of it."""
-        if len(self.queue) < (self._most // 2 if volatile else self._most):
+        """Keep a frame within the limits, a volatile one within half of them."""
+        share = 2 if volatile else 1
+        if len(self.queue) * share < self._most and (self._bytes + len(frame)) * share <= self._most_bytes:
             self.queue.append(frame)
+            self._bytes += len(frame)
         elif not volatile:
             self.overflowed = True
 
@@ -134,6 +138,14 @@ class Socket:
     async def drain(self) -> None:
         """Wait until the client has taken what was sent; for who sends one client more than its queue holds."""
         await self._client.session.drain()
+
+    async def stream(self, frames: Iterable[Frame]) -> None:
+        """Send many events, each part of them when the client has taken the one before; until it has taken all.
+
+        What waits of them does not count against the client's queue: that is for what is sent meanwhile.
+        """
+        if self.gone is None:
+            await self._client.session.stream([frame.wire(self.namespace) for frame in frames])
 
     def disconnect(self, reason: str, *, again: bool = False) -> None:
         """Part from the client, what it sent is heard no more; with again the official clients come back by themselves.

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from plaza.kernel.outbox import EVERYONE, RESET, Facts, LiveEvent, Logged
+from plaza.kernel.outbox import EVERYONE, RESET, Facts, LiveEvent, Logged, batches
 from plaza.kernel.sql import Database, Statement
 
 PAGE = 200
-"""Events replayed at once; the client asks again while there are more."""
+PAGE_BYTES = 262_144
+"""Events, and bytes of their payloads (one event of any size), that are replayed at once; the client asks again."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -106,9 +107,11 @@ async def missed(db: Database, facts: Facts, *, org: int, person: int, since: in
         for entry in found[:PAGE]
         if entry.position is not None and entry.name is not None and entry.kind is not None
     ]
-    shown = [(told.event.name, payload) for told in await _tell(db, facts, page) for payload in told.payloads]
-    more = len(found) > PAGE
-    return Missed(shown, page[-1].position if more else entries[0].head, more)
+    told, behind = await _tell(db, facts, page)
+    if behind is None and len(found) > PAGE:
+        behind = page[-1].position
+    shown = [(one.event.name, payload) for one in told for payload in one.payloads]
+    return Missed(shown, entries[0].head if behind is None else behind, behind is not None)
 
 
 async def behind(
@@ -126,15 +129,28 @@ async def behind(
         until=until,
         rows=PAGE,
     )
-    return await _tell(db, facts, rows), rows[-1].position if len(rows) == PAGE else None
+    told, behind = await _tell(db, facts, rows)
+    return told, rows[-1].position if behind is None and len(rows) == PAGE else behind
 
 
-async def _tell(db: Database, facts: Facts, rows: Sequence[Behind]) -> list[Told]:
-    """The events of which there is something to see; what this version does not know, or cannot decode, is left out."""
+async def _tell(db: Database, facts: Facts, rows: Sequence[Behind]) -> tuple[list[Told], int | None]:
+    """The events of which there is something to see, with the place to go on from where not all have room.
+
+    What this version does not know, or cannot decode, is left out.
+    """
     events = [
         Logged(event, row.position)
         for row in rows
         if (event := facts.replay(row.org, row.audience, row.name, row.kind, row.fact, row.origin)) is not None
     ]
-    payloads = await facts.present(db, events)
-    return [Told(event, shown, position) for (event, position), shown in zip(events, payloads, strict=True) if shown]
+    told: list[Told] = []
+    size, behind = 0, 0
+    for batch in batches(events, PAGE_BYTES):
+        for (event, position), shown in zip(batch, await facts.present(db, batch), strict=True):
+            size += sum(memoryview(payload).nbytes for payload in shown)
+            if size > PAGE_BYTES and told:
+                return told, behind
+            if shown:
+                told.append(Told(event, shown, position))
+            behind = position
+    return told, None

@@ -17,7 +17,7 @@ import structlog
 
 from plaza.kernel.clock import Clock
 from plaza.kernel.errors import Unavailable, locate
-from plaza.kernel.outbox import EVERYONE, Announced, Facts, LiveEvent, Logged, StateReset
+from plaza.kernel.outbox import EVERYONE, Announced, Facts, LiveEvent, Logged, StateReset, batches
 from plaza.kernel.sql import Statement
 from plaza.store.effects import Effects, Failure, isolate
 from plaza.store.outbox import CLAIM, DEFER, DUE, PARK, OutboxRow, columns
@@ -55,6 +55,8 @@ ISOLATED_BATCH = 100
 """Facts taken at once where some of them fail: few enough that the others do not wait for a second."""
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """Pauses between the tries of a fact that fails; it has one try more than there are pauses."""
+PRESENTED_BYTES = 2 << 20
+"""Of live events, by weight, whose payloads are read at once."""
 SKIPPED = 1_000_000
 """Places left out when a leader begins: more than one before it can have given away and lost.
 
@@ -279,13 +281,12 @@ class Relay:
 
     async def _show(self, db: Connected, logged: Sequence[Logged]) -> None:
         """Live effects, each as its audience may see it now."""
-        if not logged:
-            return
-        payloads = await self._facts.present(db, logged)
-        self._head = logged[-1].position
-        for (event, position), shown in zip(logged, payloads, strict=True):
-            if shown:
-                self._stage.show(event, shown, position)
+        for batch in batches(logged, PRESENTED_BYTES):
+            payloads = await self._facts.present(db, batch)
+            self._head = batch[-1].position
+            for (event, position), shown in zip(batch, payloads, strict=True):
+                if shown:
+                    self._stage.show(event, shown, position)
 
 
 def _by_kind(failures: Sequence[Failure]) -> dict[str, list[Failure]]:

@@ -245,6 +245,7 @@ create table message (
     deleted_at timestamp with time zone,
     sender_hid boolean not null default false,
     recipient_hid boolean not null default false,
+    size integer,
     PRIMARY KEY (org, id),
     UNIQUE (org, thread, seq),
     FOREIGN KEY (org, recipient) REFERENCES person(org, id) ON DELETE CASCADE,

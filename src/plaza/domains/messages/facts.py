@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from plaza.kernel.outbox import Fact
+from plaza.kernel.outbox import WEIGHT, Fact
+
+UNSIZED = 16_384
+"""Bytes that a message is taken for whose fact is of a version that did not note its size."""
 
 
 class MessageSent(Fact):
@@ -15,6 +18,13 @@ class MessageSent(Fact):
     thread: int
     sender: int
     recipient: int
+    size: int = UNSIZED
+    """Bytes of its content and its attachments, about."""
+
+    @property
+    def weight(self) -> int:
+        """The record."""
+        return WEIGHT + self.size
 
 
 class MessageRead(Fact):
@@ -25,6 +35,11 @@ class MessageRead(Fact):
     thread: int
     sender: int
     reader: int
+
+    @property
+    def weight(self) -> int:
+        """One receipt for each message."""
+        return WEIGHT + 256 * len(self.messages)
 
 
 class MessageDeleted(Fact):

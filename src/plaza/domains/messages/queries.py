@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from plaza.domains.messages import sizes
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
 from plaza.domains.messages.fragments import PEOPLE, columns, quoted, told, unread, visible
 from plaza.domains.messages.schemas import Message, Thread
@@ -51,7 +52,7 @@ SEND = Statement(
         where m.org = :org and m.sender = :me and m.recipient = peer.id and m.client_id = :client_id
     ),
     answered as (
-        select q.id from message q, peer
+        select q.id, q.sender, {sizes.QUOTED} as size from message q, peer
         where q.org = :org and q.id = :reply_to and q.deleted_at is null and {visible("q")}
             and peer.id in (q.sender, q.recipient)
     ),
@@ -71,6 +72,7 @@ SEND = Statement(
                 )
                 then 'unconnected'
             when :reply_to::bigint is not null and answered.id is null then 'no_reply'
+            when :room::integer < {sizes.ADDED} then 'too_large'
             when :counted and not exists (
                     select 1 from thread t
                     where t.org = :org and t.low = least(:me, peer.id) and t.high = greatest(:me, peer.id)
@@ -89,15 +91,23 @@ SEND = Statement(
         returning t.id, t.last_seq
     ),
     written as (
-        insert into message (org, id, thread, seq, sender, recipient, content, content_type, attachments, reply_to,
-            client_id, fingerprint, created_at)
+        insert into message (org, id, thread, seq, sender, recipient, content, content_type, attachments, size,
+            reply_to, client_id, fingerprint, created_at)
         select :org, :id, placed.id, placed.last_seq, judged.me, judged.peer, :content, :content_type, :attachments,
-            :reply_to, :client_id, :fingerprint, :now
+            :size, :reply_to, :client_id, :fingerprint, :now
         from placed, judged
         returning *
     ),
     announced as ({
-        announce(MessageSent, "written", message="id", thread="thread", sender="sender", recipient="recipient")
+        announce(
+            MessageSent,
+            "written",
+            message="id",
+            thread="thread",
+            sender="sender",
+            recipient="recipient",
+            size="size",
+        )
     })
     select judged.verdict, case when m.id is not null then {columns(":me")} end
     from judged
@@ -269,7 +279,7 @@ HIDE = _delete(
 DELETE = _delete(
     "messages.delete",
     "m.sender = :me and m.deleted_at is null",
-    "content = '', attachments = '[]', deleted_at = :now",
+    "content = '', attachments = '[]', size = null, deleted_at = :now",
     f"""announced as ({
         announce(
             MessageDeleted,

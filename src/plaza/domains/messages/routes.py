@@ -5,6 +5,7 @@ from __future__ import annotations
 from plaza.domains.messages import live, service
 from plaza.domains.messages.first_messages import FIRST_MESSAGES
 from plaza.domains.messages.schemas import Message, MessageWasDeleted, MessageWasRead, TypingFrom
+from plaza.domains.messages.sizes import MessageTooLarge
 from plaza.domains.people import NoSuchPerson, Suspended
 from plaza.kernel.errors import Mismatch
 from plaza.kernel.routes import Event, Push, Route, Table
@@ -16,6 +17,7 @@ SENDING = (
     service.Blocked,
     service.NotConnected,
     service.NoSuchReply,
+    MessageTooLarge,
     NoSuchPerson,
     Suspended,
     Mismatch,

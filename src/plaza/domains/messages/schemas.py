@@ -51,7 +51,7 @@ Attachments = Annotated[list[Attachment], Meta(max_length=MOST_ATTACHMENTS)]
 
 
 class NewMessage(Body):
-    """A message to send: words, attachments, or both."""
+    """A message to send: words, attachments, or both; its record takes 64 KiB at most as JSON, without `fromInfo`."""
 
     rules = at_least_one("content", "attachments")
     to: Person

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.messages import first_messages, queries
+from plaza.domains.messages import first_messages, queries, sizes
 from plaza.domains.messages.queries import Sent, Slice
 from plaza.domains.messages.schemas import (
     WHOLE_HISTORY,
@@ -92,6 +92,7 @@ _REFUSALS: dict[str, type[Refusal]] = {
     "blocked": Blocked,
     "unconnected": NotConnected,
     "no_reply": NoSuchReply,
+    "too_large": sizes.MessageTooLarge,
 }
 
 
@@ -122,19 +123,22 @@ async def send(ctx: Context, message: NewMessage) -> Message:
 
 def _draft(ctx: Context, message: NewMessage) -> dict[str, Any]:
     attachments = msgspec.to_builtins(message.attachments or [])
-    mark = fingerprint(message.content, message.content_type, msgspec.json.encode(attachments), message.reply_to or "")
-    return {
+    listed = msgspec.json.encode(attachments)
+    mark = fingerprint(message.content, message.content_type, listed, message.reply_to or "")
+    draft = {
         **ctx.writer,
         "id": ctx.new_id(),
         "thread": ctx.new_id(),
         "content": message.content,
         "content_type": message.content_type,
         "attachments": attachments,
+        "size": sizes.encoded(message.content) + len(listed),
         "reply_to": None if message.reply_to is None else ids.parse(message.reply_to),
         "client_id": message.client_id,
         "fingerprint": None if message.client_id is None else mark,
         "connections_only": ctx.org.settings.dm_policy == "connections",
     }
+    return draft | {"room": sizes.room(draft)}
 
 
 async def threads(ctx: Context, page: ThreadsPage) -> Threads:
