@@ -40,15 +40,15 @@ def extract(folder: Path) -> Path:
     return folder / "src"
 
 
-async def commands(tree: Path, database_url: str, *lines: Sequence[str]) -> str:
-    """Runs commands of that version on a database; what they printed."""
+async def commands(tree: Path | None, database_url: str, *lines: Sequence[str]) -> str:
+    """Runs commands of that version, or of this one without a tree, on a database; what they printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         COMMANDS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(tree)},
+        env={**os.environ, **({"PYTHONPATH": str(tree)} if tree else {})},
     )
     words = [[*line, "--database-url", database_url] for line in lines]
     printed, _ = await process.communicate(json.dumps(words).encode())
