@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.world import PATIENCE, Tenant, World
 
+UNKNOWN = "thing.of_tomorrow"
+"""A kind that no version has."""
 TOO_LARGE = 1 << 70
 """A number that decodes, and that no statement takes."""
 

@@ -21,7 +21,7 @@ from plaza.entry.metrics import Meter
 from plaza.entry.switchboard import Switchboard
 from plaza.kernel.clock import Clock
 from plaza.kernel.errors import Unavailable
-from plaza.kernel.outbox import KINDS, Announced, Fact, Listener
+from plaza.kernel.outbox import Announced, Fact, Listener
 from plaza.kernel.sql import Database
 from plaza.store import outbox
 from plaza.store.postgres import Postgres
@@ -147,7 +147,7 @@ class Upkeep:
     async def measure_outbox(self) -> None:
         """What waits in the outbox, for the metrics: by the process that leads the relay."""
         leads = self._relay.leads
-        found = await outbox.state(self._store, tuple(KINDS)) if leads else outbox.OutboxState()
+        found = await outbox.state(self._store) if leads else outbox.OutboxState()
         age = found.age(self._clock())
         self._meter.outbox.set(rows=found.rows, age=age, unknown=found.unknown, failed=found.failed)
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
+import asyncpg
 import httpx2
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from plaza.domains.messages import MessageSent
 from plaza.kernel.outbox import KINDS, Announced, Fact
 from plaza.kernel.sql import Database
+from plaza.store.log import HEAD
 from tests.poison import TOO_LARGE, announce, failed, waiting, wake
+from tests.redis_server import RedisServer, redis_server
 from tests.server import SETTINGS, Running
+from tests.sockets.twins import through, twins
 from tests.world import World
 
+__all__ = ["redis_server"]
 PAUSES = (0.02, 0.02, 0.02, 0.02)
 LONG = (60.0,) * 4
 
@@ -155,6 +162,45 @@ async def test_a_fact_whose_cause_of_failing_has_gone_is_relayed_late(patient: W
     assert [name for name, _ in socket.heard if name in ("messageSent", "newMessage")] == ["messageSent", "newMessage"]
     assert (await bob.get("notifications"))["total"] == 1
     assert await waiting(patient) == []
+
+
+async def disk(_db: Any) -> None:
+    raise OSError("a disk of the listener's")
+
+
+async def own_deadline(_db: Any) -> None:
+    raise TimeoutError("a deadline of the listener's")
+
+
+async def swallowed(db: Any) -> None:
+    """Goes on in a transaction that PostgreSQL has given up."""
+    with contextlib.suppress(asyncpg.PostgresError):
+        await db.connection.execute("select 1 / 0")
+    await db.one(HEAD)
+
+
+@pytest.mark.parametrize("fault", [disk, own_deadline, swallowed])
+async def test_what_a_listener_does_wrong_is_no_outage(poisoned: World, fault: Callable[[Any], Any]) -> None:
+    alice, bob = await poisoned.north.people("alice", "bob")
+
+    async def listener(db: Any, announced: Sequence[Announced]) -> Sequence[Announced]:
+        if any(item.fact.sender == int(alice.id) for item in announced):
+            await fault(db)
+        return ()
+
+    socket = await alice.socket()
+    listeners = poisoned.server.plaza.facts.listeners
+    before = listeners[MessageSent]
+    listeners[MessageSent] = [listener, *before]
+    try:
+        await alice.send(bob, "fails")
+        await bob.send(alice, "does not")
+        await socket.hears("newMessage")
+        (row,) = await failed(poisoned)
+        assert row["tries"] == 5
+        assert await waiting(poisoned) == []
+    finally:
+        listeners[MessageSent] = before
 
 
 async def test_a_deadlock_is_no_try(patient: World) -> None:
@@ -297,3 +343,27 @@ async def measured(world: World) -> None:
     """Has the leader measure the outbox now."""
     plaza = world.server.plaza
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(plaza.upkeep.measure_outbox(), world.server.loop))
+
+
+async def test_other_processes_are_sent_resets_over_the_bus_and_from_the_log(
+    own_database_url: str, redis_server: RedisServer
+) -> None:
+    """While the bus is away the events are read from the log; those that fail there are left out as well."""
+    settings = msgspec.structs.replace(SETTINGS, bus_url=redis_server.url())
+    async with twins(own_database_url, settings, retry_seconds=PAUSES) as (here, there):
+        alice, bob = await here.north.people("alice", "bob")
+        (elsewhere,) = await here.south.people("bob")
+        sockets = [await through(there, person).socket() for person in (alice, bob, elsewhere)]
+        for turn in (1, 2):
+            await announce(here.north, *bodies(int(alice.id), int(alice.id))["a listener"])
+            await sockets[0].hears("reset", 2 * turn - 1)
+            assert len(sockets[1].all("reset")) == turn - 1
+            await announce(here.north, "message.sent", {})
+            await sockets[0].hears("reset", 2 * turn)
+            await sockets[1].hears("reset", turn)
+            fact = {"message": 1, "thread": 1, "by": TOO_LARGE, "people": [int(bob.id)]}
+            await announce(here.north, "message.deleted", fact)
+            await announce(here.north, "message.deleted", fact | {"by": int(alice.id)})
+            await sockets[1].hears("messageDeleted", turn)
+            assert sockets[2].all("reset") == []
+            redis_server.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -177,5 +178,6 @@ class Unavailable(Waiting):
 def locate(error: BaseException) -> str:
     """The class of an error and where it was raised; never its text, which may quote what somebody wrote."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+    ours = [frame for frame in frames if "plaza" in Path(frame.filename).parts] or frames
+    place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
     return type(error).__name__ + place

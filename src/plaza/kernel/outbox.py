@@ -118,7 +118,7 @@ class Facts:
     ) -> None:
         self.lives = tuple(lives)
         self.listeners = dict(listeners)
-        self.kinds = tuple(KINDS)
+        self.kinds = frozenset(KINDS)
         self.live_kinds = {live.fact.kind for live in self.lives}
         self._decoders = {kind: msgspec.json.Decoder(fact) for kind, fact in KINDS.items()}
         self._presenters = {(live.fact.kind, live.name): live.present for live in self.lives}

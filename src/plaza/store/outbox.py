@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Container, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -51,6 +51,8 @@ class OutboxState(msgspec.Struct, frozen=True):
         )
 
 
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a fact of an unknown kind is tried again: once a leader knows it."""
 _CLAIM = """
     delete from outbox where id = any(array({waiting}))
     returning id, org, kind, fact::text, origin, created_at, tries
@@ -58,21 +60,30 @@ _CLAIM = """
 CLAIM = Statement(
     "relay.claim",
     OutboxRow,
-    _CLAIM.format(
-        waiting="select id from outbox where next_try_at is null and kind = any(:kinds) order by id limit :batch"
-    ),
+    _CLAIM.format(waiting="select id from outbox where next_try_at is null order by next_try_at, id limit :batch"),
+    hot=True,
     tenant=False,
 )
-"""Facts that have not been tried; kinds that this version does not have stay for a newer one."""
+"""Facts that were never tried, in order."""
 DUE = Statement(
     "relay.due",
     OutboxRow,
-    _CLAIM.format(
-        waiting="""select id from outbox where next_try_at <= :now and kind = any(:kinds)
-        order by next_try_at limit :batch"""
-    ),
+    _CLAIM.format(waiting="select id from outbox where next_try_at <= :now order by next_try_at, id limit :batch"),
+    hot=True,
     tenant=False,
 )
+RELEASE = Statement(
+    "relay.release",
+    int,
+    """
+    with known as (
+        update outbox set next_try_at = null where next_try_at = :never and kind = any(:kinds) returning id
+    )
+    select count(*) from known
+    """,
+    tenant=False,
+)
+"""Has facts claimed that a leader of another version put aside, since it did not know their kinds."""
 DEFER = Statement(
     "relay.defer",
     int,
@@ -135,8 +146,10 @@ STATE = Statement(
     "outbox.state",
     OutboxState,
     """
-    select count(*) filter (where kind = any(:kinds)), min(created_at) filter (where kind = any(:kinds)),
-        count(*) filter (where kind <> all(:kinds)), (select count(*) from outbox_failed)
+    select count(*) filter (where next_try_at is distinct from :never),
+        min(created_at) filter (where next_try_at is distinct from :never),
+        count(*) filter (where next_try_at = :never),
+        (select count(*) from outbox_failed)
     from outbox
     """,
     tenant=False,
@@ -144,7 +157,7 @@ STATE = Statement(
 
 
 def columns(rows: Sequence[OutboxRow]) -> dict[str, object]:
-    """What DEFER and PARK bind of rows, `tries` with the one that has just failed."""
+    """What DEFER and PARK bind of rows, but for their tries."""
     return {
         "ids": [row.id for row in rows],
         "orgs": [row.org for row in rows],
@@ -152,10 +165,32 @@ def columns(rows: Sequence[OutboxRow]) -> dict[str, object]:
         "facts": [row.fact for row in rows],
         "origins": [row.origin for row in rows],
         "ats": [row.at for row in rows],
-        "tries": [row.tries + 1 for row in rows],
     }
 
 
-async def state(db: Database, kinds: Sequence[str]) -> OutboxState:
+async def claim(
+    db: Database, statement: Statement[OutboxRow], kinds: Container[str], **values: object
+) -> tuple[list[OutboxRow], bool]:
+    """Takes facts out of the outbox, in order, and whether there were any; unknown kinds are put back for good."""
+    found = await db.all(statement, **values)
+    rows = sorted((row for row in found if row.kind in kinds), key=lambda row: row.id)
+    if len(rows) < len(found):
+        unknown = [row for row in found if row.kind not in kinds]
+        tries = [row.tries for row in unknown]
+        await db.all(DEFER, **columns(unknown), tries=tries, next_tries=[NEVER] * len(unknown))
+    return rows, bool(found)
+
+
+async def defer(db: Database, rows: Sequence[OutboxRow], next_tries: Sequence[datetime]) -> None:
+    """Puts facts back that failed in one try more."""
+    await db.all(DEFER, **columns(rows), tries=[row.tries + 1 for row in rows], next_tries=next_tries)
+
+
+async def park(db: Database, rows: Sequence[OutboxRow], errors: Sequence[str], now: datetime) -> None:
+    """Moves facts to `outbox_failed`."""
+    await db.all(PARK, **columns(rows), tries=[row.tries + 1 for row in rows], errors=errors, now=now)
+
+
+async def state(db: Database) -> OutboxState:
     """How much waits in the outbox."""
-    return await db.one(STATE, kinds=list(kinds))
+    return await db.one(STATE, never=NEVER)

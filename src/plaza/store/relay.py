@@ -20,7 +20,7 @@ from plaza.kernel.errors import Unavailable, locate
 from plaza.kernel.outbox import EVERYONE, Announced, Facts, LiveEvent, Logged, StateReset, batches
 from plaza.kernel.sql import Statement
 from plaza.store.effects import Effects, Failure, isolate
-from plaza.store.outbox import CLAIM, DEFER, DUE, PARK, OutboxRow, columns
+from plaza.store.outbox import CLAIM, DUE, NEVER, RELEASE, OutboxRow, claim, defer, park
 from plaza.store.postgres import Connected, Postgres, is_outage, outages
 
 log = structlog.get_logger("plaza.relay")
@@ -170,6 +170,7 @@ class Relay:
             while not await db.one(LEAD, lock=LOCK):  # noqa: ASYNC110 — another process ends, and no event tells
                 await asyncio.sleep(POLL_SECONDS)
             self._head = await db.one(SKIP, places=SKIPPED)
+            await db.one(RELEASE, never=NEVER, kinds=sorted(self._facts.kinds))
         self._retry_at = 0.0
         self.leads = True
         self._stage.begin(self._head)
@@ -216,32 +217,28 @@ class Relay:
         with outages():
             try:
                 async with db.connection.transaction():
-                    rows = await self._claim(db, CLAIM, batch=BATCH)
+                    rows, found = await claim(db, CLAIM, self._facts.kinds, batch=BATCH)
                     logged = await self._effects.apply(db, rows) if rows else []
             except Exception as error:
                 if is_outage(db, error):
                     raise
                 log.warning("relay.batch_failed", error=locate(error))
-                rows, logged = await self._relay_isolated(db, CLAIM)
+                found, logged = await self._relay_isolated(db, CLAIM)
             await self._show(db, logged)
-        return bool(rows)
+        return found
 
     async def _relay_isolated(
-        self, db: Connected, claim: Statement[OutboxRow], **values: object
-    ) -> tuple[Sequence[OutboxRow], list[Logged]]:
-        """Relays facts of which some may fail, and sets those aside."""
+        self, db: Connected, statement: Statement[OutboxRow], **values: object
+    ) -> tuple[bool, list[Logged]]:
+        """Relays facts of which some may fail, and sets those aside; whether there were any, and their live events."""
         async with db.connection.transaction():
-            rows = await self._claim(db, claim, batch=ISOLATED_BATCH, **values)
+            rows, found = await claim(db, statement, self._facts.kinds, batch=ISOLATED_BATCH, **values)
             if not rows:
-                return rows, []
+                return found, []
             logged, failures = await isolate(db, rows, self._effects.apply)
             last = [failure for failure in failures if failure.row.tries >= len(self._pauses)]
             await self._defer(db, [failure for failure in failures if failure.row.tries < len(self._pauses)])
-            return rows, logged + await self._park(db, last)
-
-    async def _claim(self, db: Connected, claim: Statement[OutboxRow], **values: object) -> Sequence[OutboxRow]:
-        rows = await db.all(claim, kinds=self._facts.kinds, **values)
-        return sorted(rows, key=lambda row: row.id)
+            return found, logged + await self._park(db, last)
 
     async def _defer(self, db: Connected, failures: Sequence[Failure]) -> None:
         """Puts facts back, to be tried again after a pause."""
@@ -249,24 +246,22 @@ class Relay:
             return
         pauses = [self._pauses[failure.row.tries] for failure in failures]
         next_tries = [self._clock() + timedelta(seconds=pause) for pause in pauses]
-        await db.all(DEFER, **columns([failure.row for failure in failures]), next_tries=next_tries)
+        await defer(db, [failure.row for failure in failures], next_tries)
         self._retry_at = min(self._retry_at, asyncio.get_running_loop().time() + min(pauses))
-        for kind, group in _by_kind(failures).items():
-            self._observer.fact_failed(kind, len(group))
-            ids = [failure.row.id for failure in group]
-            log.warning("relay.facts_failed", kind=kind, facts=ids, error=locate(group[0].error))
+        for (kind, error), ids in _grouped(failures).items():
+            self._observer.fact_failed(kind, len(ids))
+            log.warning("relay.facts_failed", kind=kind, error=error, facts=ids)
 
     async def _park(self, db: Connected, failures: Sequence[Failure]) -> list[Logged]:
         """Moves facts to `outbox_failed`, and has their audiences fetch anew."""
         if not failures:
             return []
         rows, now = [failure.row for failure in failures], self._clock()
-        await db.all(PARK, **columns(rows), errors=[failure.describe() for failure in failures], now=now)
-        for kind, group in _by_kind(failures).items():
-            self._observer.fact_failed(kind, len(group))
-            self._observer.fact_parked(kind, len(group))
-            ids = [failure.row.id for failure in group]
-            log.error("relay.facts_parked", kind=kind, facts=ids, error=locate(group[0].error))
+        await park(db, rows, [failure.describe() for failure in failures], now)
+        for (kind, error), ids in _grouped(failures).items():
+            self._observer.fact_failed(kind, len(ids))
+            self._observer.fact_parked(kind, len(ids))
+            log.error("relay.facts_parked", kind=kind, error=error, facts=ids)
         lost = [
             Announced(row.org, StateReset(people=self._whom(row)), None, row.at)
             for row in rows
@@ -289,8 +284,9 @@ class Relay:
                     self._stage.show(event, shown, position)
 
 
-def _by_kind(failures: Sequence[Failure]) -> dict[str, list[Failure]]:
-    groups: dict[str, list[Failure]] = {}
-    for failure in failures:
-        groups.setdefault(failure.row.kind, []).append(failure)
+def _grouped(failures: Sequence[Failure]) -> dict[tuple[str, str], list[int]]:
+    """The ids of failed facts by their kind, and the error without its text: one line of the log for each."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row, error in failures:
+        groups.setdefault((row.kind, locate(error)), []).append(row.id)
     return groups

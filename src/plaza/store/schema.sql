@@ -325,7 +325,7 @@ create table outbox (
     PRIMARY KEY (id),
     FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE
 );
-CREATE INDEX outbox_due ON outbox USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+CREATE INDEX outbox_next ON outbox USING btree (next_try_at, id);
 
 create table outbox_failed (
     org integer not null,
