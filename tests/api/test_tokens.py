@@ -93,6 +93,13 @@ BAD_CLAIMS: list[dict[str, Any]] = [
     {"exp": NOW + LONGEST_SECONDS + 3600},
     {"iat": NOW + 3600, "exp": NOW + 7200},
     {"iat": "yesterday"},
+    {"nbf": NOW + 3600},
+    {"nbf": NOW + 1e15},
+    {"nbf": str(NOW)},
+    {"orgId": "elsewhere"},
+    {"orgid": "elsewhere"},
+    {"orgId": ""},
+    {"orgId": ["north"]},
     {"sub": None},
     {"sub": ["host-7"]},
     {"sub": ""},
@@ -127,6 +134,56 @@ async def test_a_token_whose_time_is_over_says_so(world: World, ago: int) -> Non
 @pytest.mark.parametrize("aud", ["plaza", ["x", "plaza"]])
 async def test_a_token_for_plaza_is_accepted(world: World, aud: object) -> None:
     assert await verdict(world.north, raw(world.north, claims(world.north, aud=aud))) == (200, "")
+
+
+@pytest.mark.parametrize("nbf", [NOW - 10**9, NOW, NOW + 30, 0.5, -1, None], ids=["long", "now", "soon", "0", "-1", ""])
+async def test_a_token_whose_time_has_begun_is_accepted_with_a_minutes_grace(world: World, nbf: object) -> None:
+    """E2."""
+    assert await verdict(world.north, raw(world.north, claims(world.north, nbf=nbf))) == (200, "")
+
+
+@pytest.mark.parametrize("typ", ["jwt", "JWT", "at+jwt", "at+JWT", "application/at+jwt", "APPLICATION/JWT"])
+async def test_a_type_is_compared_without_its_capitals(world: World, prefix: str, typ: str) -> None:
+    """E3."""
+    for tenant in (world.north, world.south):
+        token = raw(tenant, claims(tenant), {"alg": "HS256", "typ": typ})
+        assert await verdict(tenant, token) == (200, "")
+
+
+async def test_a_token_that_names_two_organisations_is_refused_whichever_is_asked(world: World, prefix: str) -> None:
+    """F15."""
+    pair = [world.north, world.south]
+    for tenant in pair:
+        for first, second in (("org", "orgId"), ("orgId", "orgid"), ("orgid", "org")):
+            payload = claims(tenant)
+            del payload["org"]
+            named = [payload | {first: one.slug, second: other.slug} for one in pair for other in pair if one != other]
+            for both in named:
+                assert await verdict(tenant, raw(tenant, both)) == (401, "auth.invalid_token")
+            for agreed in (
+                payload | {first: tenant.slug, second: tenant.slug},
+                payload | {first: tenant.slug, second: None},
+            ):
+                assert await verdict(tenant, raw(tenant, agreed)) == (200, "")
+
+
+async def test_a_claim_or_a_header_that_is_named_twice_is_refused(world: World, prefix: str) -> None:
+    """F15; tests/kernel/test_tokens.py has the spellings."""
+    for tenant, other in ((world.north, world.south), (world.south, world.north)):
+        assert tenant.key.secret is not None
+        body = msgspec.json.encode(claims(tenant)).decode()
+        head = '{"alg":"HS256","typ":"JWT"}'
+        twice = [(head, body[:-1] + f',"org":"{slug}"' + "}") for slug in (tenant.slug, other.slug)]
+        twice += [
+            (head, '{"sub":"host-8",' + body[1:]),
+            ('{"alg":"none",' + head[1:], body),
+            ('{"typ":"JWT",' + head[1:], body),
+        ]
+        for parts in twice:
+            text = ".".join(base64.urlsafe_b64encode(one.encode()).decode().rstrip("=") for one in parts)
+            mark = jwt.get_algorithm_by_name("HS256").sign(text.encode(), tenant.key.secret)
+            token = f"{text}.{base64.urlsafe_b64encode(mark).decode().rstrip('=')}"
+            assert await verdict(tenant, token) == (401, "auth.invalid_token")
 
 
 def raw(tenant: Tenant, payload: dict[str, Any], header: dict[str, Any] | None = None) -> str:

@@ -33,10 +33,16 @@ async def settle(db: Database, org: Organisation, subject: str, email: str) -> b
     found = await db.all(queries.SETTLE, org=org.id, subject=subject, email=email)
     for row in found:
         if row.signer is None:
-            if _refusals.passes(org.id):
+            if _refusals.passes((org.id, "")):
                 log.warning("person.signer_unknown", org=org.id, person=row.person)
             raise SignerUnknown
     return bool(found)
+
+
+def log_taken(org: Organisation, signer: str) -> None:
+    """Logs that a signer's token was refused an address that is somebody else's, or only named so far by others."""
+    if _refusals.passes((org.id, signer)):
+        log.warning("person.address_taken", org=org.id, signer=signer)
 
 
 async def count(db: Database, org: Organisation) -> Sequence[Signed]:
