@@ -352,6 +352,80 @@ async def test_a_sign_up_that_is_not_valid_names_the_field(world: World, body: d
     assert await world.rows("select 1 from account where org = $1", world.north.org.id) == []
 
 
+COMMON = [
+    "password1",
+    "Password1",
+    "PASSWORD1",
+    "ｐａｓｓｗｏｒｄ１",
+    "qwerty123",
+    "pa\u017f\u017fword1",
+    "1q2w3e4r",
+    "passw0rd",
+]
+OWN = ["ann.lee9@mail.test", "Ann.Lee9@Mail.Test", "ann.lee9", "ANN.LEE9", "ａnn.lee9"]
+
+
+@pytest.mark.parametrize("password", COMMON + OWN)
+async def test_a_common_password_and_ones_own_address_are_refused_wherever_a_password_is_chosen(
+    world: World, password: str
+) -> None:
+    for tenant in (world.north, world.south):
+        door = Door(tenant, "ann.lee9")
+        assert await refusing_field(door, "signup", password=password) == "password"
+        answer = await door.join()
+        assert await refusing_field(door, "password/reset", code="a" * 26, newPassword=password) == "newPassword"
+        ann = door.holder(answer)
+        change = await ann.ask("PUT", "/profile/password", json={"currentPassword": PASSWORD, "newPassword": password})
+        assert [detail["field"] for detail in change.json()["details"]] == ["newPassword"]
+        await door.sign_in()
+        other = Door(tenant, "somebody-else")
+        if password in OWN:
+            await other.sign_up(password)
+
+
+async def refusing_field(door: Door, path: str, **body: Any) -> str:
+    """The field that a refusal of a POST about this address names."""
+    answer = await door.ask(f"profile/customer/{path}", {"email": door.email} | body)
+    assert answer.status_code == 400, answer.text
+    (detail,) = answer.json()["details"]
+    return str(detail["field"])
+
+
+def test_the_list_of_common_passwords_has_what_would_be_taken_otherwise() -> None:
+    lines = passwords.COMMON.read_text("utf-8").splitlines()
+    assert len(lines) == len(set(lines)) == 3_000
+    for line in lines:
+        assert passwords._folded(line) == line
+        assert len(line) >= 8
+        assert passwords._LETTER_AND_DIGIT.match(line)
+
+
+@pytest.mark.parametrize("character", ["\u212a", "\uff4b", "\u017f", "\u0131", "\u00df"])
+async def test_an_address_with_what_stands_for_a_plain_character_is_refused_everywhere(
+    world: World, prefix: str, character: str
+) -> None:
+    written = f"{character}evin@mail.test"
+    kevin, _bob = await world.north.people("kevin", "bob")
+    socket = await kevin.socket()
+    for path, body, field in (
+        ("messages", {"to": written, "content": "hello"}, "to"),
+        ("blocks", {"targetId": written}, "targetId"),
+    ):
+        answer = await kevin.ask("POST", path, json=body)
+        assert (answer.status_code, [detail["field"] for detail in answer.json()["details"]]) == (400, [field])
+    acknowledged = await socket.ask("sendMessage", {"to": written, "content": "hello"})
+    assert (acknowledged["code"], acknowledged["details"][0]["field"]) == ("request.invalid", "to")
+    for tenant in (world.north, world.south):
+        door = Door(tenant, "ann")
+        door.email = written
+        for path in ("signup", "signin"):
+            assert await refusing_field(door, path, password=PASSWORD) == "email"
+        assert await refusing_field(door, "password/forgot") == "email"
+        assert await refusing_field(door, "verify", code="a") == "email"
+        assert await Person(tenant, written).refused("GET", "people/me") == (401, "auth.invalid_token")
+    assert await world.rows("select 1 from person where org = $1", world.south.org.id) == []
+
+
 async def test_a_nul_is_refused_and_any_letters_and_digits_make_a_password(world: World) -> None:
     door = Door(world.north, "ann")
     assert await door.refused("signup", password="a1\x00aaaaaa") == (400, "request.invalid")

@@ -47,6 +47,53 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         address(text, "to")
 
 
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\u212a",
+        "\uff4b",
+        "\uff2b",
+        "\u017f",
+        "\u0131",
+        "\u0130",
+        "\ufb01",
+        "\u00df",
+        "\u2460",
+        "\u1d4f",
+        "\u24da",
+        "\u00b2",
+        "\u2024",
+        "\uff0e",
+        "\u3002",
+        "\uff61",
+        "\u2025",
+        "\u0149",
+        "\u2100",
+        "\u00aa",
+        "\u210a",
+        "\U0001d424",
+    ],
+)
+def test_what_stands_for_a_plain_character_is_refused_by_field(character: str) -> None:
+    for text in (f"{character}evin@mail.test", f"kevin@{character}mail.test", f"a{character}@mail.test"):
+        for find in (address, lambda ref, field: split(PersonRef(ref), field)):
+            with pytest.raises(Invalid) as refusal:
+                find(text, "to")
+            assert [detail.field for detail in refusal.value.details] == ["to"]
+
+
+def test_letters_of_other_scripts_are_no_plain_ones() -> None:
+    for text in (
+        "ünal@mail.test",
+        "émile@köln.test",
+        "иван@почта.рф",
+        "χρήστης@mail.test",
+        "ไทย@mail.test",
+        "かが@mail.test",
+    ):
+        assert address(text.upper(), "to") == text.upper().lower()
+
+
 def test_a_reference_is_an_address_or_an_id() -> None:
     assert split(PersonRef("A@b.test"), "to") == ("a@b.test", None)
     assert split(PersonRef("123"), "to") == (None, 123)

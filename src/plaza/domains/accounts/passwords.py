@@ -10,7 +10,9 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -27,6 +29,8 @@ THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
 MOST_WAITING = 200
 """Jobs that wait for a thread; about five seconds of work."""
 
+COMMON = Path(__file__).parent / "common_passwords.txt"
+"""The first of Django's list that would be taken otherwise, by how common they are; its licence stands beside it."""
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
 _THREADS = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
 _LETTER_AND_DIGIT = re.compile(r"(?s)(?=.*[^\W\d_])(?=.*\d)")
@@ -49,10 +53,34 @@ _NOBODYS = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${_plain(16)}${_p
 _waiting = 0
 
 
-def check_strength(password: str, field: str) -> None:
-    """`Invalid` unless the password has a letter and a digit; its length is the schema's."""
+def check_strength(password: str, field: str, email: str | None) -> None:
+    """`Invalid` for a password without a letter and a digit, a common one, and the owner's address or its local part.
+
+    Its length is the schema's.
+    """
     if _LETTER_AND_DIGIT.match(password) is None:
         raise Invalid.field(field, "needs at least a letter and a digit")
+    folded = _folded(password)
+    if folded in _common():
+        raise Invalid.field(field, "is one of the commonest passwords, which are tried first")
+    if email is not None and folded in _names(_folded(email)):
+        raise Invalid.field(field, "is your e-mail address, which others know")
+
+
+@cache
+def _common() -> frozenset[str]:
+    """The 3,000 commonest passwords of eight characters or more with a letter and a digit, folded."""
+    return frozenset(COMMON.read_text("utf-8").split())
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _names(email: str) -> tuple[str, ...]:
+    """The address, its local part, and that without a tag."""
+    local = email.rpartition("@")[0]
+    return email, local, local.partition("+")[0]
 
 
 async def digest(password: str) -> str:

@@ -14,7 +14,7 @@ NewPassword = Annotated[
     Meta(
         min_length=8,
         max_length=200,
-        description="At least a letter and a digit.",
+        description="At least a letter and a digit; none of the commonest, and not the address.",
         # Said, not checked here: it is simpler than `passwords.check_strength`, which takes any script's letters.
         extra_json_schema={"pattern": r"[A-Za-z][\s\S]*[0-9]|[0-9][\s\S]*[A-Za-z]"},
     ),

@@ -62,7 +62,7 @@ async def sign_up(ctx: Context, new: SignUp) -> SignedIn:
     The answer is the same for an address that has an account already: its owner gets a mail that says so.
     """
     email = address(new.email, "email")
-    passwords.check_strength(new.password, "password")
+    passwords.check_strength(new.password, "password", email)
     pending = (await _accounts(ctx, email)).pending
     (same,) = await passwords.check(new.password, _digest(pending))
     code = tickets.code()
@@ -130,7 +130,7 @@ async def forgot_password(ctx: Context, whose: Forgotten) -> Ok:
 
 async def reset_password(ctx: Context, reset: PasswordReset) -> SignedIn:
     """Choose a new password with the code of the mail; ends every session, and verifies the address as well."""
-    passwords.check_strength(reset.new_password, "newPassword")
+    passwords.check_strength(reset.new_password, "newPassword", address(reset.email, "email"))
     return await _prove(ctx, reset.email, "reset", reset.code, await passwords.digest(reset.new_password))
 
 
@@ -155,7 +155,7 @@ async def _prove(ctx: Context, email: str, purpose: str, code: str, password_has
 
 async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
     """Change your password; ends every session of the account, and answers with a new one."""
-    passwords.check_strength(change.new_password, "newPassword")
+    passwords.check_strength(change.new_password, "newPassword", ctx.me.email)
     account = None
     if ctx.me.session is not None:
         account = await ctx.db.maybe(queries.OF_SESSION, org=ctx.org.id, session=ctx.me.session)
