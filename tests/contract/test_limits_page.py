@@ -61,7 +61,7 @@ def test_the_ordinary_limits_are_those_of_the_guarantees() -> None:
     assert [(each.amount, each.seconds, each.capacity) for each in (READS, EVENTS)] == [(20, 1, 100), (20, 1, 60)]
     assert every(SERVED)[0] == STRANGERS
     for _, route in mounted(TABLES):
-        ordinary = (SIGN_INS if route.auth == "public" else WRITES) if route.writes else READS
+        ordinary = (SIGN_INS if route.auth in ("public", "session") else WRITES) if route.writes else READS
         assert (route.auth == "public" and not route.writes) or ordinary in route.limits
 
 

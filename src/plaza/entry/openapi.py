@@ -47,6 +47,7 @@ BEARER = {
 }
 _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     "public": [],
+    "session": [{}, {"bearer": []}],
     "optional": [{}, {"bearer": []}],
     "member": [{"bearer": []}],
     "account": [{"bearer": []}],

@@ -46,7 +46,7 @@ _RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refusal]]:
     """Every refusal that a route can answer with, each reason once; `admission` are those of whoever lets it in."""
     found: list[type[Refusal]] = [Invalid, OrganisationMissing, Missing, TooMany, Unavailable]
-    if route.auth == "public":
+    if route.auth in ("public", "session"):
         found += [refusal for refusal in admission if issubclass(refusal, Missing)]
     else:
         found += [Unauthenticated, *admission]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -18,10 +19,10 @@ from plaza.entry.metrics import Meter
 from plaza.entry.proxies import Proxies
 from plaza.entry.router import Router
 from plaza.kernel import idempotency, limits
-from plaza.kernel.context import Context
-from plaza.kernel.errors import Invalid, MethodNotAllowed, Refusal
+from plaza.kernel.context import Context, Organisation, Principal
+from plaza.kernel.errors import Forbidden, Invalid, MethodNotAllowed, Refusal, Unauthenticated
 from plaza.kernel.ports import Store
-from plaza.kernel.routes import Route, Table, at_entry
+from plaza.kernel.routes import Auth, Route, Table, at_entry
 
 log = structlog.get_logger("plaza.rest")
 PREFIXES = ("client/community", "community")
@@ -130,8 +131,7 @@ class Rest:
         address = request.address(self._proxies)
         self._limits.take(*limits.takes((limits.STRANGERS,), org=0, person=None, address=address))
         org = await self._authenticator.organisation(request.only("orgid"))
-        token = None if route.auth == "public" else _token(request)
-        person = await self._authenticator.person(org, token, route.auth)
+        person = await self._person(org, route.auth, request)
         ctx = self._context(org, person, request_id=request.id, address=address)
         ctx.spend(*at_entry(route.limits))
         shape = route.signature
@@ -145,6 +145,15 @@ class Rest:
             return await self._once(ctx, route, arguments, key, request, sent)
         status, record = route.answer(await route.call(ctx, *arguments))
         return status, msgspec.json.encode(record)
+
+    async def _person(self, org: Organisation, auth: Auth, request: Request) -> Principal | None:
+        if auth == "public":
+            return None
+        if auth != "session":
+            return await self._authenticator.person(org, _token(request), auth)
+        with contextlib.suppress(Invalid, Unauthenticated, Forbidden):
+            return await self._authenticator.person(org, _token(request), "account")
+        return None
 
     async def _once(
         self, ctx: Context, route: Route, arguments: list[Any], key: str, request: Request, sent: Any

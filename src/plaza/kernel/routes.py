@@ -22,8 +22,9 @@ from plaza.kernel.wire import Body, Query
 
 T = TypeVar("T")
 UseCase = Callable[..., Awaitable[Any]]
-Auth = Literal["public", "optional", "member", "account", "staff"]
-"""`public`: the organisation alone; `optional`: a person, or nobody while the organisation lets everybody read;
+Auth = Literal["public", "session", "optional", "member", "account", "staff"]
+"""`public`: the organisation alone; `session`: also the account of a token, nobody where the token does not hold;
+`optional`: a person, or nobody while the organisation lets everybody read;
 `member`: a person; `account`: also one whose address is not verified yet; `staff`: a person whose token says staff or
 admin, below the prefix of staff alone.
 """
@@ -159,7 +160,7 @@ def at_entry(limits: Iterable[Limit]) -> tuple[Limit, ...]:
 
 
 def _ordinary(method: Method, auth: Auth) -> tuple[Limit, ...]:
-    if auth != "public":
+    if auth not in ("public", "session"):
         return (READS,) if method == "GET" else (WRITES,)
     return () if method == "GET" else (SIGN_INS,)
 

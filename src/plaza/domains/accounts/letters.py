@@ -28,12 +28,13 @@ To verify it, open
 or enter this code: {code}
 
 The code is good once, for 24 hours."""
+    own = """Where you signed up, your password holds. Anywhere else choose one when you verify: only the owner of the
+address does, so that nobody signs in with a password of somebody else."""
     calm = "If it was not you, do nothing: without the code nobody can use the account."
-    choose = f"""Somebody signed up here more than once, with different passwords. To be on the safe side none of them
-will hold: after verifying, choose one with "Forgot password" at {name}."""
+    often = "Somebody signed up here more than once, with different passwords; only the last one can hold."
     return {
-        "fresh": _letter(f"Verify your e-mail address for {name}", ask, calm),
-        "contested": _letter(f"Verify your e-mail address for {name}", ask, choose, calm),
+        "fresh": _letter(f"Verify your e-mail address for {name}", ask, own, calm),
+        "contested": _letter(f"Verify your e-mail address for {name}", ask, often, own, calm),
         "known": _letter(
             f"You already have an account at {name}",
             f"somebody, probably you, signed up at {name} with this e-mail address, which has an account already.",

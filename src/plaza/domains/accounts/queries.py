@@ -41,6 +41,12 @@ class Changed(msgspec.Struct, frozen=True):
     ended: list[int]
 
 
+class Proven(Changed, frozen=True):
+    """An account whose address is proven."""
+
+    has_password: bool
+
+
 USER = """p.id::text, coalesce(p.email, a.address), array[:role::text], coalesce(p.first_name, a.first_name),
     coalesce(p.last_name, a.last_name), p.image, a.phone, p.id is not null"""
 """The columns of a `User`: the account `a`, if any, and the person `p`, if any; binds `:role`."""
@@ -114,7 +120,7 @@ SIGN_UP = Statement(
 )
 PROVE = Statement(
     "accounts.prove",
-    Changed,
+    Proven,
     # It writes `person` as well, which is the people's: the address, the person and the account change hands at once.
     f"""
     with proof as (
@@ -140,18 +146,22 @@ PROVE = Statement(
     verified as (
         update account a set
             person = coalesce(a.person, claimed.id), verified_at = coalesce(a.verified_at, :now), epoch = a.epoch + 1,
-            password_hash = coalesce(:password_hash, case when not a.contested then a.password_hash end),
+            password_hash = coalesce(:password_hash, (
+                select a.password_hash from session s
+                where s.org = :org and s.id = :session::bigint and s.account = a.id and s.epoch = a.epoch
+                    and s.ended_at is null and s.expires_at > :now
+            )),
             contested = false
         from proof left join claimed on true
         where a.org = :org and a.id = proof.id and coalesce(proof.person, claimed.id) is not null
-        returning a.id, a.epoch, a.address, a.person, claimed.status
+        returning a.id, a.epoch, a.address, a.person, claimed.status, a.password_hash is not null as has_password
     ),
     spent as (delete from account_code c using verified where c.org = :org and c.account = verified.id),
-    {mail.posting("verified where :password_hash::text is not null", recipient="verified.address", letter="'changed'")},
+    {mail.posting("verified where :purpose = 'reset'", recipient="verified.address", letter="'changed'")},
     {ending("verified")}
     select id, epoch, coalesce(
             status, (select status from person where org = :org and id = verified.person)
-        ) <> 'active', array(select id from ended)
+        ) <> 'active', array(select id from ended), has_password
     from verified
     """,
     hot=True,

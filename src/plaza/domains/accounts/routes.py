@@ -14,7 +14,7 @@ TABLE = Table(
     "accounts",
     routes=(
         Route("POST", "profile/customer/signup", service.sign_up, status=201, auth="public", errors=(Busy,)),
-        Route("POST", "profile/customer/verify", service.verify, auth="public", errors=CODES),
+        Route("POST", "profile/customer/verify", service.verify, auth="session", errors=(*CODES, Busy)),
         Route(
             "POST",
             "profile/customer/signin",

@@ -43,10 +43,14 @@ class SignIn(Body):
 
 
 class Verification(Body):
-    """The proof that an address is yours."""
+    """The proof that an address is yours, and a password of your choice.
+
+    `password` may be left out by whoever signed up and sends the token of the sign-up: that password holds then.
+    """
 
     email: Address
     code: Code
+    password: NewPassword | None = None
 
 
 class Refreshing(Body, rename=None):
@@ -99,3 +103,9 @@ class SignedIn(Record):
     refresh_token: RefreshToken
     expires_in: Count
     user: User
+
+
+class Verified(SignedIn):
+    """Signed in with a verified address; without a password the next sign-in needs a new one ("forgot")."""
+
+    has_password: bool

@@ -10,10 +10,12 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from plaza.domains.accounts import letters, passwords, queries, tickets
 from plaza.domains.accounts.letters import Letters
 from plaza.domains.accounts.mail import LATELY
-from plaza.domains.accounts.queries import Account, Changed, Known
+from plaza.domains.accounts.queries import Account, Changed, Known, Proven
 from plaza.domains.accounts.schemas import (
     Forgotten,
     PasswordChange,
@@ -23,6 +25,7 @@ from plaza.domains.accounts.schemas import (
     SignUp,
     User,
     Verification,
+    Verified,
 )
 from plaza.domains.accounts.sessions import forget, open_session
 from plaza.domains.people import AddressTaken, Suspended
@@ -83,9 +86,17 @@ async def sign_up(ctx: Context, new: SignUp) -> SignedIn:
     return await _signed_in(ctx, placed)
 
 
-async def verify(ctx: Context, proof: Verification) -> SignedIn:
-    """Verify your address with the code of the mail: sign in, and find what was sent to the address before."""
-    return await _prove(ctx, proof.email, "verify", proof.code, None)
+async def verify(ctx: Context, proof: Verification) -> Verified:
+    """Verify your address with the code of the mail, and choose the password: you are signed in.
+
+    The password of the sign-up holds only for whoever signed up: a stranger may have done so for somebody's address.
+    """
+    email = address(proof.email, "email")
+    if proof.password is not None:
+        passwords.check_strength(proof.password, "password", email)
+    chosen = None if proof.password is None else await passwords.digest(proof.password)
+    proven = await _prove(ctx, email, "verify", proof.code, chosen)
+    return Verified(**msgspec.structs.asdict(await _signed_in(ctx, proven)), has_password=proven.has_password)
 
 
 async def sign_in(ctx: Context, given: SignIn) -> SignedIn:
@@ -130,17 +141,20 @@ async def forgot_password(ctx: Context, whose: Forgotten) -> Ok:
 
 async def reset_password(ctx: Context, reset: PasswordReset) -> SignedIn:
     """Choose a new password with the code of the mail; ends every session, and verifies the address as well."""
-    passwords.check_strength(reset.new_password, "newPassword", address(reset.email, "email"))
-    return await _prove(ctx, reset.email, "reset", reset.code, await passwords.digest(reset.new_password))
+    email = address(reset.email, "email")
+    passwords.check_strength(reset.new_password, "newPassword", email)
+    proven = await _prove(ctx, email, "reset", reset.code, await passwords.digest(reset.new_password))
+    return await _signed_in(ctx, proven)
 
 
-async def _prove(ctx: Context, email: str, purpose: str, code: str, password_hash: str | None) -> SignedIn:
+async def _prove(ctx: Context, email: str, purpose: str, code: str, password_hash: str | None) -> Proven:
     """Whoever reads the mail of an address owns its account, and the person whom others named by it."""
     try:
         proven = await ctx.db.maybe(
             queries.PROVE,
-            address=address(email, "email"),
+            address=email,
             purpose=purpose,
+            session=None if ctx.person is None else ctx.person.session,
             code=tickets.code_digest(code),
             person=ctx.new_id(),
             password_hash=password_hash,
@@ -150,7 +164,7 @@ async def _prove(ctx: Context, email: str, purpose: str, code: str, password_has
         raise InvalidCode from error
     if proven is None:
         raise InvalidCode
-    return await _signed_in(ctx, proven)
+    return proven
 
 
 async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
