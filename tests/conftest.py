@@ -178,7 +178,7 @@ def server(database_url: str, run_folder: Path) -> Iterator[Running]:
     """A real server on 127.0.0.1, in a thread of this worker."""
     with Running(database_url) as running:
         yield running
-        remember(running.url, run_folder)
+        remember(running, run_folder)
 
 
 @pytest.fixture(scope="session")
@@ -188,7 +188,7 @@ def limited_server(postgres_url: str, worker_id: str, run_folder: Path) -> Itera
     asyncio.run(_speak(postgres_url, f"create database {name} template {TEMPLATE}"))
     with Running(database(postgres_url, name), msgspec.structs.replace(SETTINGS, rate_limits="on")) as running:
         yield running
-        remember(running.url, run_folder)
+        remember(running, run_folder)
     asyncio.run(drop_database(postgres_url, name))
 
 

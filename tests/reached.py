@@ -7,19 +7,19 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from plaza.catalogue import TABLES
 from plaza.entry.rest import mounted
+from tests.server import Running
 
 SUCCESS = ("200", "201")
 
 
-def remember(url: str, folder: Path) -> None:
+def remember(server: Running, folder: Path) -> None:
     """Writes down what a server did, as its own metrics tell it."""
     reached: set[str] = set()
-    for family in text_string_to_metric_families(httpx2.get(f"{url}/metrics", timeout=20).text):
+    for family in text_string_to_metric_families(server.plaza.meter.exposition().decode()):
         for sample in family.samples:
             labels = sample.labels
             if sample.name == "plaza_request_seconds_count" and labels["status"] in SUCCESS:
@@ -28,7 +28,7 @@ def remember(url: str, folder: Path) -> None:
                 reached.add(f"event {labels['event']}")
             elif sample.name == "plaza_refusals_total":
                 reached.add(f"refusal {labels['reason']}")
-    (folder / f"reached-{os.getpid()}-{url.rsplit(':', 1)[1]}.json").write_text(json.dumps(sorted(reached)))
+    (folder / f"reached-{os.getpid()}-{server.port}.json").write_text(json.dumps(sorted(reached)))
 
 
 def missing(folder: Path) -> list[str]:

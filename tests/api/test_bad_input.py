@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -63,6 +64,63 @@ async def test_a_malformed_body_is_refused(world: World, body: bytes) -> None:
     assert answer.status_code == 400, answer.text
     assert answer.json()["reason"] == "request.invalid"
     assert await alice.get("messages/threads") == []
+
+
+@pytest.mark.parametrize("depth", [33, 480, 1_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")])
+async def test_json_of_any_depth_is_a_plain_refusal(
+    world: World, prefix: str, depth: int, opening: bytes, closing: bytes
+) -> None:
+    alice = world.north.person("alice")
+    nested = (opening * depth + b"1" + closing * depth)[:200_000]
+    with_it = b'{"to": "bob@mail.test", "content": "x", "attachments": ' + nested + b"}"
+    for body in (nested, with_it, b'{"a\\u0000": ' + nested + b"}"):
+        answer = await post(alice, body)
+        assert (answer.status_code, answer.json()["reason"]) == (400, "request.invalid")
+        answer = await world.http.post(
+            "/profile/customer/signin",
+            content=body,
+            headers={"orgid": world.south.slug, "content-type": "application/json"},
+        )
+        assert (answer.status_code, answer.json()["reason"]) == (400, "request.invalid")
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("depth", [33, 480, 1_000])
+async def test_a_token_of_any_depth_is_a_plain_refusal(world: World, prefix: str, part: int, depth: int) -> None:
+    alice = world.north.person("alice")
+    parts = alice.token.split(".")
+    fields = base64.urlsafe_b64decode(parts[part] + "==").rstrip(b"}")
+    nested = fields + b',"x":' + b"[" * depth + b"]" * depth + b"}"
+    parts[part] = base64.urlsafe_b64encode(nested).decode().rstrip("=")
+    headers = {"authorization": f"Bearer {'.'.join(parts)}"}
+    assert await alice.refused("GET", "messages/threads", headers=headers) == (401, "auth.invalid_token")
+
+
+async def test_brackets_in_text_are_text(world: World, prefix: str) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    content = '[{"\\' * 1_000
+    assert (await alice.send(bob, content))["content"] == content
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP, identity", "x"])
+async def test_an_encoded_body_is_refused_in_words(world: World, prefix: str, coding: str) -> None:
+    alice = world.north.person("alice")
+    for name in ("content-encoding", "Content-Encoding"):
+        headers = alice.headers | {"content-type": "application/json", name: coding}
+        answer = await world.http.post(f"/{prefix}/messages", content=b"\x1f\x8b", headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (415, "request.media_type")
+        assert "Content-Encoding" in answer.json()["message"]
+    poll = await world.http.post(
+        "/socket.io/?EIO=4&transport=polling&sid=x", content=b"\x1f\x8b", headers={"content-encoding": coding}
+    )
+    assert poll.status_code == 415
+
+
+async def test_a_body_that_names_no_coding_but_identity_is_read(world: World, prefix: str) -> None:
+    alice, bob = await world.north.people("alice", "bob")
+    body = {"to": bob.email, "content": "x"}
+    assert (await alice.ask("POST", "messages", json=body, headers={"content-encoding": "identity"})).status_code == 201
 
 
 @pytest.mark.parametrize(

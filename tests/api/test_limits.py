@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import httpx2
 import msgspec
 import pytest
 
@@ -52,8 +53,8 @@ async def test_an_address_that_knocks_too_often_is_told_when_to_come_back(limite
     """Before it is known who comes: handshakes of sockets count with the requests of the same address."""
     door = "/socket.io/?EIO=4&transport=polling"
     (alice,) = await limited.north.people("alice")
-    for _ in range(STRANGERS.capacity):
-        await limited.http.get("/client/community/people/me", headers={"orgid": alice.tenant.slug})
+    asking = (limited.http.get("/client/community/people/me") for _ in range(STRANGERS.capacity))
+    await asyncio.gather(*asking)
     answer = await limited.http.get(door)
     while answer.status_code == 200:
         answer = await limited.http.get(door)
@@ -83,3 +84,34 @@ async def test_two_processes_share_the_limit_of_a_person(own_database_url: str) 
         allowed = READS.capacity + READS.each_second * seconds
         assert refused > 0
         assert 0.7 * allowed <= passed <= 1.1 * allowed, "little more than one process would let pass"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/nothing", "/healthz", "/client/community/people/me"])
+async def test_the_limit_of_an_address_comes_before_anything_is_looked_for(limited: World, path: str) -> None:
+    refused: list[httpx2.Response] = []
+    while not refused:
+        answers = await asyncio.gather(*(limited.http.get(path) for _ in range(STRANGERS.capacity + 20)))
+        refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused[0].json()["reason"] == "rate.limited"
+    assert int(refused[0].headers["retry-after"]) >= 1
+
+
+async def test_numbers_are_made_once_a_second(world: World) -> None:
+    plaza, made = world.server.plaza, 0
+    before = plaza.meter.exposition
+
+    def counted() -> bytes:
+        nonlocal made
+        made += 1
+        return before()
+
+    plaza.meter.exposition = counted  # type: ignore[method-assign]
+    try:
+        begun = time.monotonic()
+        answers = await asyncio.gather(*(world.http.get("/metrics") for _ in range(50)))
+        seconds = time.monotonic() - begun
+    finally:
+        plaza.meter.exposition = before  # type: ignore[method-assign]
+    assert {answer.status_code for answer in answers} == {200}
+    assert made <= 1 + seconds
+    assert "plaza_connections_closed_total" in answers[0].text

@@ -169,6 +169,9 @@ def _forget(world: World, person: int) -> None:
 
 
 BROKEN = "x\ud83d"
+NESTED: list[object] = []
+for _ in range(40):
+    NESTED = [NESTED]
 """Half of a surrogate pair, as `text.slice(0, n)` leaves it where it cuts through an emoji."""
 
 
@@ -181,6 +184,7 @@ async def test_half_of_a_surrogate_pair_is_refused_in_the_acknowledgement_and_th
         ("sendMessage", {"to": bob.email, "content": BROKEN}),
         ("sendMessage", {"to": bob.email, "content": "\udd00x"}),
         ("sendMessage", {"to": bob.email, "content": "\udd00\ud83d"}),
+        ("sendMessage", {"to": bob.email, "content": NESTED}),
         ("sendMessage", {"to": BROKEN, "content": "x"}),
         ("sendMessage", {"to": bob.email, "content": "x", BROKEN: 1}),
         ("sendMessage", {"to": bob.email, "content": "x", "clientId": BROKEN}),

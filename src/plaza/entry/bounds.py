@@ -38,7 +38,12 @@ BOUNDS = (
         "From the start of a connection, or the first byte of a later request, to the end of its head.",
         "408 `request.head_timeout`, closed; closed without an answer where nothing was sent",
     ),
-    Bound("body_bytes", "bytes", "The body of a request.", "413 `request.too_large`, closed"),
+    Bound(
+        "body_bytes",
+        "bytes",
+        "The body of a request; a WebSocket message, its fragments joined.",
+        "413 `request.too_large`, closed; a WebSocket with 1009",
+    ),
     Bound(
         "body_seconds",
         "seconds, and one more for each 64 KiB that came",
@@ -82,6 +87,7 @@ def options(settings: Settings, proxies: Proxies, admit: Callable[[str], int | N
         head_lines=settings.head_lines,
         head_seconds=settings.head_seconds,
         body_bytes=settings.body_bytes,
+        max_payload=settings.body_bytes,
         body_seconds=settings.body_seconds,
         write_seconds=settings.write_seconds,
         connections=settings.connections or most_connections(settings.pool_size),

@@ -9,13 +9,12 @@ import msgspec
 
 from plaza.kernel.errors import Invalid, UnsupportedMedia
 from plaza.kernel.wire import Body, Query, detail, holds_nul
+from plaza.nesting import too_nested
 
 B = TypeVar("B", bound=Body)
 Q = TypeVar("Q", bound=Query)
 T = TypeVar("T")
 
-DEEPEST = 32
-"""Levels of nesting in a JSON body."""
 _DECODERS: dict[type[Body], msgspec.json.Decoder[Any]] = {}
 
 
@@ -57,28 +56,17 @@ def query(shape: type[Q] | None, given: dict[str, str]) -> Q | None:
 
 
 def _check_text(raw: bytes) -> None:
-    if b"\\u0000" in raw or raw.count(b"[") + raw.count(b"{") > DEEPEST:
-        value = _generic(raw)
-        if holds_nul(value):
-            raise Invalid("Text must not contain NUL.")
-        _check_depth(value, DEEPEST)
+    if too_nested(raw):
+        raise Invalid("The body is nested too deeply.")
+    if b"\\u0000" in raw and holds_nul(_generic(raw)):
+        raise Invalid("Text must not contain NUL.")
 
 
 def _generic(raw: bytes) -> object:
     try:
         return msgspec.json.decode(raw)
-    except RecursionError as error:
-        raise Invalid("The body is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid("The body is not valid JSON.") from error
-
-
-def _check_depth(value: object, left: int) -> None:
-    if left == 0:
-        raise Invalid("The body is nested too deeply.")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for part in parts:
-        _check_depth(part, left - 1)
 
 
 def _convert(value: object, shape: type[B]) -> B:
@@ -90,7 +78,5 @@ def _read(decode: Callable[[], T]) -> T:
         return decode()
     except msgspec.ValidationError as error:
         raise Invalid.field(*detail(error)) from error
-    except RecursionError as error:
-        raise Invalid("The body is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid("The body is not valid JSON.") from error

@@ -180,7 +180,9 @@ class Gateway:
             raise Invalid("An event takes one argument.")
         given = args[0] if args else None
         if given is UNREADABLE:
-            raise Invalid("The payload holds half of a surrogate pair, or a number out of range.")
+            raise Invalid(
+                "The payload holds half of a surrogate pair or a number out of range, or is nested too deeply."
+            )
         if event == "authenticate":
             return await self._renew(session, decoding.payload(FreshToken, given))
         await self._still(session)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from plaza.entry.proxies import HEADER, Proxies
-from plaza.kernel.errors import Invalid, Missing, TooLarge
+from plaza.kernel.errors import Invalid, Missing, TooLarge, UnsupportedMedia
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -97,6 +97,9 @@ class Request:
 
     async def body(self, most: int) -> bytes:
         """The whole body; `TooLarge` beyond so many bytes, before it is read where the client says so."""
+        encoded = {self.joined("content-encoding").strip().lower(), self.joined("transfer-encoding").strip().lower()}
+        if encoded - {"", "identity", "chunked"}:
+            raise UnsupportedMedia("Send the body as it is: it is not read with a Content-Encoding.")
         announced = self.header("content-length")
         if announced is not None and announced.isdigit() and int(announced) > most:
             raise TooLarge

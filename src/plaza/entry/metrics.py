@@ -20,6 +20,9 @@ from plaza.realtime import Ingress
 log = structlog.get_logger("plaza.request")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+FRESH_SECONDS = 1.0
+"""How long an answer of `/metrics` is given again: everybody waits while one is made."""
+
 
 @dataclass(slots=True)
 class Measured:
@@ -70,6 +73,8 @@ class Meter:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._rendered = b""
+        self._stale_at = float("-inf")
         self._requests = Histogram(
             "plaza_request_seconds",
             "Seconds of HTTP requests.",
@@ -149,9 +154,17 @@ class Meter:
             self._presenters_logged[event.name] = now
             log.error("presenter.failed", name=event.name, org=event.org, error=locate(error))
 
+    def exposition(self) -> bytes:
+        """All numbers as they are, which takes tens of milliseconds."""
+        return generate_latest(self._registry)
+
     async def page(self, request: Request, send: Send) -> None:
-        """Answers `/metrics`."""
-        await respond(send, request, 200, generate_latest(self._registry), media=CONTENT_TYPE_LATEST.encode())
+        """Answers `/metrics` with numbers that are a second old at most."""
+        now = time.monotonic()
+        if now >= self._stale_at:
+            self._rendered = self.exposition()
+            self._stale_at = now + FRESH_SECONDS
+        await respond(send, request, 200, self._rendered, media=CONTENT_TYPE_LATEST.encode())
 
 
 def _method(method: str) -> str:

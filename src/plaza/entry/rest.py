@@ -97,12 +97,15 @@ class Rest:
         request = Request(scope, receive)
         with self._meter.request(request) as measured:
             try:
+                address = request.address(self._proxies)
+                # Before anything is looked for: a page that is not there, or one of our own, costs as well.
+                self._limits.take(*limits.takes((limits.STRANGERS,), org=0, person=None, address=address))
                 target, values = self._find(request)
                 measured.route = target.template
                 if target.page is not None:
                     await target.page(request, send)
                     return
-                status, body = await self._answer(target, values, request)
+                status, body = await self._answer(target, values, request, address)
                 measured.status = status
                 await respond(send, request, status, body)
             except Refusal as refusal:
@@ -125,11 +128,9 @@ class Rest:
             raise MethodNotAllowed(["GET"])
         return private.target, []
 
-    async def _answer(self, target: Target, values: list[str], request: Request) -> tuple[int, bytes]:
+    async def _answer(self, target: Target, values: list[str], request: Request, address: str) -> tuple[int, bytes]:
         route = target.route
         assert route is not None
-        address = request.address(self._proxies)
-        self._limits.take(*limits.takes((limits.STRANGERS,), org=0, person=None, address=address))
         org = await self._authenticator.organisation(request.only("orgid"))
         person = await self._person(org, route.auth, request)
         ctx = self._context(org, person, request_id=request.id, address=address)

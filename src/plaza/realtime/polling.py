@@ -54,6 +54,8 @@ class Polling:
         request = handshake.request(options, "polling", scope["path"], scope["query_string"], headers)
         if request.refusal is not None:
             return request.refusal
+        if method == "POST" and _encoded(headers):
+            return handshake.ENCODED
         if "sid" in request.query:
             self.engine.inbox.hear()  # what its WebSocket said before this request, an upgrade above all
             return await self._go_on(request.query["sid"], method, receive)
@@ -144,6 +146,12 @@ class Polling:
                 (b"access-control-max-age", b"600"),
             ]
         return headers
+
+
+def _encoded(headers: Mapping[str, str]) -> bool:
+    """Whether a body would have to be decompressed."""
+    named = (headers.get("content-encoding", ""), headers.get("transfer-encoding", ""))
+    return any(name.strip().lower() not in ("", "identity", "chunked") for name in named)
 
 
 async def _disconnected(receive: Receive) -> None:

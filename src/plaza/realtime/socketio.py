@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
+from plaza.nesting import DEEPEST, too_nested
 from plaza.realtime.errors import Violation
 from plaza.realtime.rfc6455 import POLICY, PROTOCOL_ERROR, UNSUPPORTED
 
@@ -25,9 +26,11 @@ RESERVED = frozenset(
 # type, namespace up to a comma or the end, acknowledgement id (16 digits are what JavaScript counts exactly); then JSON
 _HEAD = re.compile(r"([0-4])(?:(/[^,]{0,255})(?:,|\Z))?([0-9]{1,16})?")
 
+_NAME = re.compile(r'\s*\[\s*("(?:[^"\\]|\\.){0,255}")\s*,')
+
 
 class Unreadable:
-    """Stands for a payload that is JSON and holds what nothing here can: half of a surrogate pair, 1e400.
+    """Stands for a payload that nothing here can hold: with half of a surrogate pair, with 1e400, or nested too deeply.
 
     JavaScript's strings may hold a half, which its `JSON.stringify` writes as an escape and no UTF-8 can carry.
     """
@@ -53,20 +56,30 @@ def decode(text: str) -> Packet:
         raise Violation(UNSUPPORTED if binary else PROTOCOL_ERROR, "binary packet" if binary else "unknown packet")
     kind, namespace, id_ = match.groups()
     body = text[match.end() :]
+    if body.count("[") + body.count("{") > DEEPEST and too_nested(body.encode()):
+        body = _shallow(int(kind), body)
     try:
         data = msgspec.json.decode(body) if body else None
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         data = _unreadable(int(kind), body)
     packet = Packet(int(kind), namespace or "/", None if id_ is None else int(id_), data)
     _check(packet)
     return packet
 
 
+def _shallow(kind: int, body: str) -> str:
+    """In the place of a payload that is nested too deeply one that is unreadable, with the name of its event."""
+    name = _NAME.match(body) if kind == EVENT else None
+    if kind != CONNECT and name is None:
+        raise Violation(PROTOCOL_ERROR, "payload is nested too deeply")
+    return f"[{name[1]},1e400]" if name is not None else "1e400"
+
+
 def _unreadable(kind: int, body: str) -> object:
     """`UNREADABLE` in the place of a payload that is JSON; raises Violation for what is none."""
     try:
         data = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Violation(PROTOCOL_ERROR, "payload is not JSON") from None
     if kind == EVENT and isinstance(data, list) and data and isinstance(data[0], str):
         return [data[0].encode(errors="replace").decode(), UNREADABLE]

@@ -13,6 +13,7 @@ import msgspec
 from plaza.domains.organisations.signers import Role
 from plaza.kernel.context import Organisation
 from plaza.kernel.errors import Forbidden, Unauthenticated
+from plaza.nesting import too_nested
 
 LONGEST_TOKEN = 8_192
 HEADERS = 64
@@ -94,7 +95,7 @@ def read(token: str, org: Organisation) -> Unproven:
         raise InvalidToken
     try:
         head, body, mark = token.split(".")
-        octets = base64url(body.encode())
+        octets = _json(body)
         payload = _PAYLOAD.decode(octets)
         unproven = Unproven(_header(head), payload, f"{head}.{body}".encode(), mark.encode())
         if _has_duplicates(octets):
@@ -120,11 +121,12 @@ def _one_organisation(payload: Payload) -> str | None:
 @lru_cache(HEADERS)
 def _header(encoded: str) -> Header:
     """A header as PyJWT reads it; `PyJWTError` for none, `InvalidToken` for one that asks for what we do not do."""
+    octets = _json(encoded)
     header = _JWS.get_unverified_header(f"{encoded}..")
     type_ = header.get("typ", "JWT")
     named = isinstance(type_, str) and type_.lower().removeprefix("application/") in TYPES
     detached = header.get("b64", True) is False
-    if not named or "crit" in header or detached or _names_twice(base64url(encoded.encode())):
+    if not named or "crit" in header or detached or _names_twice(octets):
         raise InvalidToken
     return Header(header.get("alg"), header.get("kid"))
 
@@ -144,6 +146,14 @@ def _has_duplicates(octets: bytes) -> bool:
 def _names_twice(octets: bytes) -> bool:
     pairs = _PAIRS.decode(octets.decode(json.detect_encoding(octets)))
     return len({name for name, _ in pairs}) != len(pairs)
+
+
+def _json(encoded: str) -> bytes:
+    """A part of a token that is JSON; ValueError where it is nested more deeply than a decoder should see."""
+    octets = base64url(encoded.encode())
+    if too_nested(octets):
+        raise ValueError("nested too deeply")
+    return octets
 
 
 def base64url(encoded: bytes) -> bytes:
