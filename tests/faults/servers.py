@@ -63,6 +63,7 @@ class Served:
         workers: int = 1,
         bus_url: str | None = None,
         tree: Path | None = None,
+        files: int | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
@@ -73,6 +74,7 @@ class Served:
         self._database_url = database_url
         self._workers = workers
         self._bus = {"PLAZA_BUS_URL": bus_url} if bus_url else {}
+        self._files = files
         self._tree = {"PYTHONPATH": str(tree)} if tree else {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -126,6 +128,8 @@ class Served:
         """Starts the process and does not wait."""
         command = [sys.executable, "-m", "plaza", "serve", "--port", str(self.port), "--workers", str(self._workers)]
         command += self.store_options
+        if self._files is not None:
+            command = ["sh", "-c", f'ulimit -n {self._files}; exec "$@"', "sh", *command]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -57,6 +57,8 @@ class Witness:
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
         self.seconds: list[float] = []
+        self.calm = 0
+        """How many of them are from before something happened, where a test says so."""
         self.statuses: set[int] = set()
 
     async def ask(self, request: Awaitable[httpx2.Response]) -> None:

@@ -266,7 +266,8 @@ class HttpConnection(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
-        if error is http_errors.PROCESS_FULL or (self._stage == BETWEEN and not self._overhead):
+        crowded = error in (http_errors.ADDRESS_FULL, http_errors.PROCESS_FULL)  # then it is to be gone at once
+        if crowded or (self._stage == BETWEEN and not self._overhead):
             self._over = True
             self._ingress.settle(transport, self._network)
             transport.close()
