@@ -11,6 +11,8 @@ from pathlib import Path
 
 import asyncpg
 
+from plaza.store.backup import backup
+from plaza.store.migration_steps import Batch
 from plaza.store.serving_lock import exclusive
 from tests.faults.length import length
 from tests.faults.people import Person, community
@@ -72,10 +74,10 @@ async def test_a_restore_into_a_database_that_another_node_serves_is_refused_who
     tmp_path: Path, own_database_url: str
 ) -> None:
     file = tmp_path / "plaza.backup"
+    file.write_text("The store is asked for before the file is read.")
     one = Served(tmp_path / "one", database_url=own_database_url)
     two = Served(tmp_path / "two", database_url=own_database_url, workers=2)
     async with serving(one, two):
-        assert (await plaza("db", "backup", str(file), *one.store_options, folder=tmp_path))[0] == 0
         status, words = await plaza("db", "restore", str(file), *one.store_options, folder=tmp_path)
         assert (status, words.count("plaza serve (process")) == (1, 4), "a node, a parent and its two children"
         os.kill(one.pid, signal.SIGKILL)
@@ -103,7 +105,7 @@ async def test_a_restore_and_a_start_at_once_are_one_behind_the_other(
     file = tmp_path / "plaza.backup"
     served = Served(tmp_path / "plaza", database_url=own_database_url)
     people = (await community(own_database_url)).people("anna", "bert")
-    assert (await plaza("db", "backup", str(file), *served.store_options, folder=tmp_path))[0] == 0
+    await backup(own_database_url, file)
     try:
         for _ in range(length(1, 20)):
             restoring = asyncio.create_task(plaza("db", "restore", str(file), *served.store_options, folder=tmp_path))
@@ -135,12 +137,14 @@ async def test_a_migration_by_hand_beside_a_running_server_does_nothing_or_says_
     tmp_path: Path, own_database_url: str
 ) -> None:
     served = Served(tmp_path / "plaza", database_url=own_database_url)
+    connection = await asyncpg.connect(own_database_url)
+    await Batch(connection).report("member.name_taken", "Two are called Anna.", "Rename one.")
     async with serving(served):
+        assert "findings of upgrades: 1; plaza doctor lists them" in served.log
         people = (await community(own_database_url)).people("anna", "bert")
         status, words = await plaza("db", "migrate", *served.store_options, folder=tmp_path)
-        assert (status, words) == (0, "")
+        assert (status, words) == (0, "Findings of upgrades: 1; plaza doctor lists them.\n")
         await delivered(served, *people)
-        connection = await asyncpg.connect(own_database_url)
         await connection.execute("insert into migration select max(number) + 1, 'newer.sql', 'x' from migration")
         await connection.close()
         status, words = await plaza("db", "migrate", *served.store_options, folder=tmp_path)

@@ -42,6 +42,8 @@ async def _migrate(chosen: Settings) -> None:
     async with database(chosen) as url:
         done = await migrate(url)
     click.echo(f"{done.applied} applied, {done.total} in all")
+    if done.findings:
+        say(f"Findings of upgrades: {done.findings}; plaza doctor lists them.")
 
 
 @db.command("backup")

@@ -57,7 +57,8 @@ async def _serve(chosen: Settings) -> None:
         _row("bus", "reached" if there else "away", time.monotonic() - begun, "" if there else "found when it is back")
     async with _database(chosen) as url, ServingLock(url, stop_serving) as lock:
         done = await migrate(url)
-        _row("schema", f"{done.applied} applied" if done.applied else "up to date", done.seconds)
+        found = f"findings of upgrades: {done.findings}; plaza doctor lists them" if done.findings else ""
+        _row("schema", f"{done.applied} applied" if done.applied else "up to date", done.seconds, found)
         port = listener.getsockname()[1]
         chosen = msgspec.structs.replace(chosen, port=port)
 

@@ -47,11 +47,12 @@ class Migration(NamedTuple):
 
 
 class Migrated(NamedTuple):
-    """What a run did: files applied now, files in all, seconds."""
+    """What a run did: files applied now, files in all, seconds; `findings` of upgrades are unresolved."""
 
     applied: int
     total: int
     seconds: float
+    findings: int
 
 
 class MigrationError(Exception):
@@ -94,7 +95,8 @@ async def migrate_on(connection: Any, files: Sequence[Migration]) -> Migrated:
             await _apply(connection, file)
         if file.step is not None:
             await steps.run_step(connection, file.number, file.step)
-    return Migrated(len(pending), len(files), time.monotonic() - begun)
+    findings = await connection.fetchval("select count(*) from upgrade_finding where resolved_at is null")
+    return Migrated(len(pending), len(files), time.monotonic() - begun, findings)
 
 
 async def pending(url: str) -> tuple[int, int]:

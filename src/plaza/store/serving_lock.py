@@ -96,7 +96,7 @@ class ServingLock:
     async def _until_closed(self) -> None:
         closed = asyncio.Event()
         self._connection.add_termination_listener(lambda _: closed.set())
-        with contextlib.suppress(*OUTAGES):
+        with contextlib.suppress(*OUTAGES, asyncpg.PostgresError):
             while not closed.is_set():
                 await self._connection.fetchval("select 1", timeout=CHECK_SECONDS)
                 await _within(closed, CHECK_SECONDS)
@@ -107,7 +107,8 @@ class ServingLock:
         try:
             self._connection = await _connect(self._url, "plaza serve")
             return await self._take() and await self._connection.fetchval(STORE) == self._store
-        except OUTAGES:
+        except (*OUTAGES, asyncpg.PostgresError):
+            self._connection.terminate()
             return None
 
 
