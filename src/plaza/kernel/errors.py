@@ -176,8 +176,11 @@ class Unavailable(Waiting):
 
 
 def locate(error: BaseException) -> str:
-    """The class of an error and where it was raised; never its text, which may quote what somebody wrote."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "plaza" in Path(frame.filename).parts] or frames
-    place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
-    return type(error).__name__ + place
+    """The class of an error and the last two of our files that it came through, with their lines.
+
+    Never its text, which may quote what somebody wrote.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "plaza" in Path(frame.filename).parts]
+    lines = {"/".join(Path(frame.filename).parts[-2:]): frame.lineno for frame in frames}
+    places = [f"{file}:{line}" for file, line in lines.items()][-2:]
+    return " ".join([type(error).__name__, *places])
