@@ -29,6 +29,7 @@ class Running:
         settings: Settings = SETTINGS,
         *,
         lease_seconds: float = 40,
+        grace_seconds: float = 0.05,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
         outbox_key: str | None = None,
     ) -> None:
@@ -36,6 +37,7 @@ class Running:
         self._outbox_key = outbox_key
         self._retry_seconds = retry_seconds
         self._lease_seconds = lease_seconds
+        self._grace_seconds = grace_seconds
         self.plaza: Plaza
         self.spoken: list[str] = []
         self._listener = listen(settings.host, 0)
@@ -74,6 +76,7 @@ class Running:
             self._settings,
             self.database_url,
             lease_seconds=self._lease_seconds,
+            grace_seconds=self._grace_seconds,
             retry_seconds=self._retry_seconds,
             outbox_key=self._outbox_key,
         )

@@ -28,7 +28,7 @@ from plaza.domains.presence import queries as presence_queries
 from plaza.domains.presence.queries import Change
 from plaza.domains.presence.routes import Someone
 from plaza.domains.presence.service import LEASE_SECONDS
-from plaza.domains.presence.tracker import Tracker
+from plaza.domains.presence.tracker import GRACE_SECONDS, Tracker
 from plaza.entry import bounds
 from plaza.entry.auth import Authenticator
 from plaza.entry.catchup import Page, Place
@@ -87,6 +87,7 @@ class Plaza:
         *,
         clock: Clock = system_clock,
         lease_seconds: float = LEASE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
         outbox_key: str | None = None,
     ) -> None:
@@ -94,6 +95,7 @@ class Plaza:
         self.outbox_key = outbox_key
         self.clock = clock
         self.lease_seconds = lease_seconds
+        self.grace_seconds = grace_seconds
         self.retry_seconds = retry_seconds
         self.meter = Meter()
         self.store = Postgres(database_url, size=settings.pool_size, spoken=self.meter.statement)
@@ -114,7 +116,14 @@ class Plaza:
         )
         self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, around)
         self.postman = self._postman()
-        self.tracker = Tracker(self.store, node, self.clock, self._say_presence, lease_seconds=self.lease_seconds)
+        self.tracker = Tracker(
+            self.store,
+            node,
+            self.clock,
+            self._say_presence,
+            lease_seconds=self.lease_seconds,
+            grace_seconds=self.grace_seconds,
+        )
         self.facts = self._facts()
         self.relay = Relay(self.store, self.facts, self.switchboard, self.meter, self.clock, self.retry_seconds)
         self.store.announced = self._announced
@@ -182,7 +191,7 @@ class Plaza:
         self.rest.private_page("metrics", self.meter.page, by_token)
         self._http = CORSMiddleware(
             self.rest,
-            allow_origins=self.settings.cors_origins,
+            allow_origins=self.settings.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=CORS_HEADERS,
             expose_headers=["x-request-id", "retry-after"],

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -39,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pool_size: Annotated[int, Meta(ge=2, le=100)] = 10
     rate_limits: Literal["on", "off"] = "on"
     cors_origins: list[str] = []
-    """Origins of browsers that may call the API and open sockets; `*` for any (tokens are never in cookies)."""
+    """Origins of browsers that may call the API and open sockets, beside its own; `*` for any (no cookie is used)."""
     trusted_proxies: list[str] = []
     """Addresses and networks of the proxies whose `X-Forwarded-For` says where a client is; without one, none does."""
     head_bytes: Annotated[int, Meta(ge=4_096, le=1_048_576)] = 32_768
@@ -65,6 +66,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for entry in self.trusted_proxies:
             _check_proxy(entry)
         msgspec.structs.force_setattr(self, "cors_origins", [_origin(entry) for entry in self.cors_origins])
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Origins that browsers may come from beside that of the host they asked for: the named ones, and our own."""
+        try:
+            found = urlsplit(self.public_url or "")
+            return [*self.cors_origins, _origin(f"{found.scheme}://{found.netloc}")]
+        except ValueError:  # no address, or none that a browser would send
+            return self.cors_origins
 
     @property
     def outbox(self) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -19,7 +19,7 @@ from plaza.entry.circular import Emit, Forget, org_room, person_room, socket_roo
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.rest import Failure, NewContext
-from plaza.entry.socket_refusals import MOST_SOCKETS, OtherPerson, TooManySockets, UnknownEvent
+from plaza.entry.socket_refusals import MOST_SOCKETS, REVOKED, OtherPerson, TooManySockets, UnknownEvent
 from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replayed, Since, Someone, Trouble, Welcome
 from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Invalid, Refusal, TooMany, Unauthenticated
@@ -50,7 +50,12 @@ class Session:
 
 
 Present = Callable[[int, int], Awaitable[None]]
-Gone = Callable[[int, int], None]
+
+
+class Gone(Protocol):
+    """A person has one socket fewer; `at_once` where they cannot come back."""
+
+    def __call__(self, org: int, person: int, *, at_once: bool) -> None: ...
 
 
 class Gateway:
@@ -152,7 +157,7 @@ class Gateway:
         """Counts a socket out."""
         session: Session = socket.data
         self._meter.sockets.dec()
-        self.left(session.org.id, session.principal.id)
+        self.left(session.org.id, session.principal.id, at_once=reason == REVOKED)
         if reason not in BY_CLIENT:  # who leaves is no news, and all leave at once when a network fails
             log.info("socket.closed", reason=reason)
 
@@ -268,7 +273,7 @@ class Gateway:
         room = org_room(word.org) if word.person is None else person_room(word.org, word.person)
         for socket in self.server.sockets(NAMESPACE, room):
             if word.means(socket.data.principal):
-                socket.disconnect("revoked")
+                socket.disconnect(REVOKED)
 
     def expire(self, present: float) -> None:
         """Ends the sockets whose token's time is over."""

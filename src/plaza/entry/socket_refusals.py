@@ -7,6 +7,7 @@ from plaza.entry.http import Request, Send, respond
 from plaza.kernel.errors import Forbidden, Invalid
 from plaza.realtime.endings import APPLICATION, Ending
 
+REVOKED = "revoked"
 MOST_SOCKETS = 10
 """Open sockets of one person at one process: what they cost is the process's memory and time."""
 
@@ -40,7 +41,7 @@ ENDINGS = (
         "The token has expired; an event said so just before. Official clients come back by themselves, and their "
         "`auth` callback is asked for a fresh token.",
     ),
-    Ending("revoked", APPLICATION, "The person was suspended or has signed out, or the organisation has a new key."),
+    Ending(REVOKED, APPLICATION, "The person was suspended or has signed out, or the organisation has a new key."),
     Ending("auth.…", APPLICATION, "A token handed in with `authenticate` does not hold; the reason is the refusal's."),
 )
 """Why the gateway itself parts from a socket."""

@@ -124,7 +124,7 @@ RENEW = Statement(
 RETIRE = Statement(
     "presence.retire",
     int,
-    "with gone as (delete from presence where node = :node) delete from node where id = :node returning id",
+    "update node set seen_at = :seen where id = :node returning id",
     tenant=False,
 )
 LAPSE = Statement(

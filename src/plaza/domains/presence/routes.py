@@ -19,6 +19,6 @@ TABLE = Table(
     events=(Event("getOnlineUsers", service.online, reply=lambda people: people),),
     pushes=(
         Push("userOnline", Someone, "the organisation, minus people blocked either way; first socket only"),
-        Push("userOffline", Someone, "the same; last socket only"),
+        Push("userOffline", Someone, "the same; five seconds after the last socket, unless the person is back by then"),
     ),
 )

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from itertools import islice
 
 import structlog
 
@@ -23,8 +25,14 @@ Person = tuple[int, int]
 Say = Callable[[Change, str], None]
 """Says `userOnline` or `userOffline` of somebody to the organisation, minus those who may not know."""
 
+RENEWALS = 8
+"""How often in a lease a process renews its own, and looks for others that are over."""
 MOST_MOVED = 1_000
 """Comings and goings remembered for those who could not hear of them."""
+GRACE_SECONDS = 5.0
+"""How long somebody counts as here after their last socket: a page that is loaded again is no news to anybody."""
+MOST_DUE = 1_000
+"""Departures that are looked at in one turn of the loop."""
 GATHER_SECONDS = 0.005
 """Arrivals and departures of so long are written as one statement each."""
 
@@ -33,13 +41,24 @@ class Tracker:
     """Presence of this process; `run` works until cancelled."""
 
     def __init__(
-        self, db: Database, node: int, clock: Clock, say: Say, *, lease_seconds: float = LEASE_SECONDS
+        self,
+        db: Database,
+        node: int,
+        clock: Clock,
+        say: Say,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self._db = db
         self._node = node
         self._clock = clock
         self._say = say
         self._lease = lease_seconds
+        self._grace = grace_seconds
+        self._leaving: dict[Person, float] = {}
+        """Who has no socket here any more and still counts as here, until when; the first to leave stands first."""
+        self._timer: asyncio.TimerHandle | None = None
         self._sockets: Counter[Person] = Counter()
         self._written: set[Person] = set()
         self._changed: dict[Person, asyncio.Future[None]] = {}
@@ -52,17 +71,38 @@ class Tracker:
         """One more socket of a person; the future is done when the store knows, None where it does already."""
         who = org, person
         self._sockets[who] += 1
-        if self._sockets[who] > 1 and who in self._written and who not in self._changed:
+        self._leaving.pop(who, None)
+        if who in self._written and who not in self._changed:
             return None
         return self._touch(who)
 
-    def left(self, org: int, person: int) -> None:
-        """One socket fewer."""
+    def left(self, org: int, person: int, *, at_once: bool = False) -> None:
+        """One socket fewer; after the last one the person counts as here for the grace time, unless `at_once`."""
         who = org, person
         self._sockets[who] -= 1
-        if self._sockets[who] <= 0:
-            del self._sockets[who]
+        if self._sockets[who] > 0:
+            return
+        del self._sockets[who]
+        if at_once:
             self._touch(who)
+            return
+        loop = asyncio.get_running_loop()
+        self._leaving[who] = loop.time() + self._grace
+        if self._timer is None:
+            self._timer = loop.call_later(self._grace, self._depart)
+
+    def _depart(self) -> None:
+        """Lets go of those who did not come back in time."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due = [who for who, until in islice(self._leaving.items(), MOST_DUE) if until <= now]
+        for who in due:
+            del self._leaving[who]
+            self._touch(who)
+        following = next(iter(self._leaving.values()), None)
+        self._timer = None
+        if following is not None:
+            self._timer = loop.call_at(max(following, now + GATHER_SECONDS), self._depart)
 
     def _touch(self, who: Person) -> asyncio.Future[None]:
         self._wake.set()
@@ -80,11 +120,11 @@ class Tracker:
         self._wake.set()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._lease / 4):
+                async with asyncio.timeout(self._lease / RENEWALS):
                     await self._wake.wait()
             await asyncio.sleep(GATHER_SECONDS)
             try:
-                if loop.time() - renewed >= self._lease / 4:
+                if loop.time() - renewed >= self._lease / RENEWALS:
                     await self._renew()
                     renewed = loop.time()
                 await self.settle()
@@ -101,15 +141,16 @@ class Tracker:
         try:
             come = [who for who in changed if who in self._sockets and who not in self._written]
             gone = [who for who in changed if who not in self._sockets and who in self._written]
+            self._written.difference_update(gone)  # whoever comes while they are taken off is written again
             if come:
                 await self._speak(queries.ARRIVED, come, "userOnline")
                 self._written.update(come)
             if gone:
                 await self._db.all(queries.LEFT, **_pairs(gone), node=self._node)
                 await self._speak(queries.GONE, gone, "userOffline")
-                self._written.difference_update(gone)
         except Unavailable:
             self._changed = changed | self._changed
+            self._written.update(gone)
             raise
         for waiting in changed.values():
             if not waiting.done():
@@ -142,12 +183,15 @@ class Tracker:
         return ()
 
     async def close(self) -> None:
-        """Takes this process's people off the store; those who are nowhere else go offline."""
-        self._sockets.clear()
-        for who in list(self._written):
-            self._touch(who)
-        await self.settle()
-        await self._db.all(queries.RETIRE, node=self._node)
+        """Ends this process's lease with the grace time: whoever comes to another process until then was never gone.
+
+        The others, or the next process to start, find those who did not.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._db.all(
+            queries.RETIRE, node=self._node, seen=lapsed(self._clock(), self._lease) + timedelta(seconds=self._grace)
+        )
 
     async def _speak(self, statement: Statement[Change], whom: Sequence[Person], event: str) -> None:
         changes = await self._db.all(
