@@ -75,9 +75,9 @@ BOUNDS = (
 
 def options(settings: Settings, proxies: Proxies, admit: Callable[[str], int | None]) -> Options:
     """The options of the socket server; `admit` is asked with the address before a handshake."""
-    origins = settings.cors_origins
+    origins = settings.allowed_origins
     return Options(
-        origins=None if not origins or "*" in origins else tuple(origins),
+        origins=None if "*" in origins else tuple(origins),
         originless=True,
         address=proxies.client_of_handshake,
         network=network,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 16
 NONE: Mapping[str, str] = {}  # one for all who sent nothing that is kept
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==", re.ASCII)
 
@@ -90,9 +91,19 @@ def origin_allowed(options: Options, headers: Mapping[str, str]) -> bool:
         return True
     origin = headers.get("origin")
     if origin is not None:
-        return origin in options.origins
+        return origin in options.origins or _own(origin, headers.get("host", ""))
     # A browser writes no Origin into a GET to the page's own server; it does write this, and no page can forge it.
     return options.originless or headers.get("sec-fetch-site") == "same-origin"
+
+
+def _own(origin: str, host: str) -> bool:
+    """Whether a page is the server's own: of the host that the browser asked for, by whichever scheme.
+
+    A proxy may have ended TLS, and may write the scheme's own port.
+    """
+    scheme, _, authority = origin.partition("://")
+    host = host.lower()
+    return authority != "" and (authority == host or f"{authority}{DEFAULT_PORTS.get(scheme, ':')}" == host)
 
 
 def address_of(options: Options, peer: str, headers: Mapping[str, str]) -> str:

@@ -45,7 +45,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     inbound_bytes: int = 262_144
     """What one client may have waiting for its handlers before it is no longer read from."""
     origins: tuple[str, ...] | None = None
-    """Origins that browsers may come from, our own pages' among them (`https://shop.example`); None for any."""
+    """Origins that browsers may come from (`https://shop.example`), beside the server's own; None for any.
+
+    Its own is that of the `Host` which the browser asked for, as it is for REST.
+    """
     originless: bool = False
     """With `origins`: whether clients without an Origin (not browsers) come in."""
     max_handshakes: int = 200
