@@ -116,14 +116,7 @@ class Plaza:
         )
         self.switchboard = Switchboard(self.bus, self.authenticator, self.gateway, around)
         self.postman = self._postman()
-        self.tracker = Tracker(
-            self.store,
-            node,
-            self.clock,
-            self._say_presence,
-            lease_seconds=self.lease_seconds,
-            grace_seconds=self.grace_seconds,
-        )
+        self.tracker = self._tracker(node)
         self.facts = self._facts()
         self.relay = Relay(self.store, self.facts, self.switchboard, self.meter, self.clock, self.retry_seconds)
         self.store.announced = self._announced
@@ -148,6 +141,10 @@ class Plaza:
             *self.upkeep.works(self.limits),
         )
         self._tasks = [asyncio.create_task(keep(work)) for work in works]
+
+    def _tracker(self, node: int) -> Tracker:
+        times = {"lease_seconds": self.lease_seconds, "grace_seconds": self.grace_seconds}
+        return Tracker(self.store, node, self.clock, self._say_presence, **times)
 
     def _bus(self, node: int) -> Bus:
         """Local where no other process can be at work on this database."""
