@@ -32,6 +32,7 @@ from plaza.domains.presence.tracker import GRACE_SECONDS, Tracker
 from plaza.entry import bounds
 from plaza.entry.auth import Authenticator
 from plaza.entry.catchup import Page, Place
+from plaza.entry.concurrency import Concurrency, person_subject
 from plaza.entry.docs import Docs
 from plaza.entry.gateway import NAMESPACE, Gateway, Session
 from plaza.entry.http import Receive, Request, Scope, Send
@@ -156,6 +157,7 @@ class Plaza:
 
     def _build_entry(self) -> None:
         self.limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
+        self.concurrency = Concurrency()
         self.status = Status(self._ask_store)
         self.proxies = Proxies(self.settings.trusted_proxies)
         self.rest = Rest(
@@ -166,9 +168,12 @@ class Plaza:
             self.limits,
             self.meter,
             self.proxies,
+            self.concurrency,
             self.settings.body_bytes,
         )
-        self.gateway = Gateway(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter)
+        self.gateway = Gateway(
+            catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter, self.concurrency
+        )
         self.sockets = Server(
             {NAMESPACE: self.gateway}, bounds.options(self.settings, self.proxies, self.gateway.admit)
         )
@@ -307,7 +312,8 @@ class Plaza:
         position = since.position
         missed = None
         if position is not None:
-            missed = await event_log.missed(self.store, self.facts, org=org, person=person, since=position)
+            async with self.concurrency.slot(person_subject(org, person)):
+                missed = await event_log.missed(self.store, self.facts, org=org, person=person, since=position)
         if missed is None:
             return Replayed(True, position is not None, 0, str(await self._head()), False)
         await socket.stream(Server.encode(name, payload) for name, payload in missed.events)

@@ -65,8 +65,10 @@ def understood(ctx: schemathesis.CheckContext, response: schemathesis.Response, 
         # An account without a person has no id, and the engine tries what it was answered as a path.
         return
     refusal = response.json()
-    # JSON Schema counts 1.0 among the integers; no client of ours writes one so.
-    if refusal["reason"].startswith("request.") and not refusal["message"].endswith("got `float`"):
+    # JSON Schema counts 1.0 among the integers; no client of ours writes one so. Nor can it say that one parameter
+    # excludes another: the descriptions do.
+    beyond = ("got `float`", "must be a whole number, in digits", "cannot stand beside")
+    if refusal["reason"].startswith("request.") and not any(part in refusal["message"] for part in beyond):
         raise AssertionError(refusal["message"])
 
 

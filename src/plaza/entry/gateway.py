@@ -16,6 +16,7 @@ from plaza.entry.announcements import Announcements
 from plaza.entry.answers import refused
 from plaza.entry.auth import Authenticator, Remembered, Unverified, bearer, key_of
 from plaza.entry.circular import Emit, Forget, org_room, person_room, socket_room
+from plaza.entry.concurrency import Concurrency, subject
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
 from plaza.entry.rest import Failure, NewContext
@@ -68,12 +69,14 @@ class Gateway:
         context: NewContext,
         allow: Limits,
         meter: Meter,
+        concurrency: Concurrency,
     ) -> None:
         self._events = {event.name: event for table in tables for event in table.events}
         self._authenticator = authenticator
         self._context = context
         self._limits = allow
         self._meter = meter
+        self._concurrency = concurrency
         self._announcements = Announcements(self._announce, self._here)
         self.server: Server
         self.arrived: Present
@@ -205,7 +208,8 @@ class Gateway:
         if event.quiet is not None and _too_soon(session, event.quiet(payload)):
             return {"success": True}
         ctx = self._context(session.org, session.principal, address=socket.address, origin=socket.id)
-        return event.reply(await event.call(ctx, *event.signature.arguments((), payload, None)))
+        async with self._concurrency.slot(subject(ctx)):
+            return event.reply(await event.call(ctx, *event.signature.arguments((), payload, None)))
 
     async def _still(self, session: Session) -> None:
         """The person may still speak: a matter of the store, not of the token (contract, decision 35)."""

@@ -10,6 +10,7 @@ import msgspec
 
 from plaza.entry.answers import ErrorBody
 from plaza.entry.auth import OrganisationMissing, Unverified
+from plaza.entry.concurrency import TooManyAtOnce
 from plaza.entry.openapi_schemas import Schemas
 from plaza.kernel.errors import (
     Detail,
@@ -45,7 +46,7 @@ _RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 
 def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refusal]]:
     """Every refusal that a route can answer with, each reason once; `admission` are those of whoever lets it in."""
-    found: list[type[Refusal]] = [Invalid, OrganisationMissing, Missing, TooMany, Unavailable]
+    found: list[type[Refusal]] = [Invalid, OrganisationMissing, Missing, TooMany, TooManyAtOnce, Unavailable]
     if route.auth in ("public", "session"):
         found += [refusal for refusal in admission if issubclass(refusal, Missing)]
     else:

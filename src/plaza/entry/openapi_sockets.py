@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from plaza.entry.auth import OrganisationMissing, Unverified
+from plaza.entry.concurrency import TooManyAtOnce
 from plaza.entry.gateway import NAMESPACE
 from plaza.entry.openapi_schemas import Schema, Schemas
 from plaza.entry.rest import Failure
@@ -90,7 +91,7 @@ def answered(tables: Sequence[Table]) -> list[Any]:
 
 def described(tables: Sequence[Table], schemas: Schemas, admission: Iterable[type[Refusal]]) -> dict[str, Any]:
     """The value of `x-socket-events`."""
-    always: tuple[type[Refusal], ...] = (Invalid, Unauthenticated, TooMany, Unavailable, *admission)
+    always: tuple[type[Refusal], ...] = (Invalid, Unauthenticated, TooMany, TooManyAtOnce, Unavailable, *admission)
     own = (Invalid, OrganisationMissing, Unauthenticated, Unverified, TooManySockets, TooMany, Unavailable, Failure)
     connecting: tuple[type[Refusal], ...] = tuple(dict.fromkeys((*own, *admission)))
     return {

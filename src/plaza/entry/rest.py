@@ -13,6 +13,7 @@ import structlog
 from plaza.entry import decoding
 from plaza.entry.answers import error_body
 from plaza.entry.auth import Authenticator, bearer
+from plaza.entry.concurrency import Concurrency, subject
 from plaza.entry.http import ClientGone, Receive, Request, Scope, Send, respond
 from plaza.entry.limits import Limits
 from plaza.entry.metrics import Meter
@@ -69,6 +70,7 @@ class Rest:
         allow: Limits,
         meter: Meter,
         proxies: Proxies,
+        concurrency: Concurrency,
         body_bytes: int,
     ) -> None:
         self._authenticator = authenticator
@@ -77,6 +79,7 @@ class Rest:
         self._limits = allow
         self._meter = meter
         self._proxies = proxies
+        self._concurrency = concurrency
         self._body_bytes = body_bytes
         self._router: Router[Target] = Router()
         self._private: dict[bytes, PrivatePage] = {}
@@ -142,9 +145,10 @@ class Rest:
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
         key = request.only("idempotency-key") if route.keyed else None
-        if key is not None:
-            return await self._once(ctx, route, arguments, key, request, sent)
-        status, record = route.answer(await route.call(ctx, *arguments))
+        async with self._concurrency.slot(subject(ctx)):
+            if key is not None:
+                return await self._once(ctx, route, arguments, key, request, sent)
+            status, record = route.answer(await route.call(ctx, *arguments))
         return status, msgspec.json.encode(record)
 
     async def _person(self, org: Organisation, auth: Auth, request: Request) -> Principal | None:

@@ -27,8 +27,11 @@ Key = int | Sequence[int]
 DEFAULT, MOST = 20, 100
 """Rows of a page when nobody says, and at most; a larger `limit` is clamped."""
 
+PAGE_BYTES = 786_432
+"""Of a page's items as the store spells them, without the names of their fields: about 1 MiB as JSON."""
+
 Limit = Annotated[int, Meta(ge=1, le=1_000_000, description=f"Rows of a page; over {MOST} is clamped.")]
-PageNumber = Annotated[int, Meta(ge=1, le=1_000_000, description="The page's number, from 1.")]
+PageNumber = Annotated[int, Meta(ge=1, le=1_000_000, description="The page's number, from 1; not beside a cursor.")]
 Cursor = Annotated[
     str,
     Meta(
@@ -41,8 +44,13 @@ Cursor = Annotated[
 
 
 class Paging(Query):
-    """Which page of a list: by `cursor`, or by number (`pageNum`, `page`)."""
+    """Which page of a list: by `cursor`, or by number (`pageNum`, `page`), not by two of them.
 
+    A page is shorter than `limit` where its records would take more than 1 MiB; `hasNext` and `nextCursor` say so, and
+    the cursor goes on right behind it. The next number begins behind a whole page.
+    """
+
+    exclusive = (("cursor", "pageNum"), ("cursor", "page"), ("pageNum", "page"))
     limit: Limit | None = None
     cursor: Cursor | None = None
     page_num: PageNumber | None = None
@@ -108,7 +116,20 @@ class PageRow(Protocol[Item_co]):
 def page_of(select: str, total: str) -> str:
     """SQL of a page: `select` gives `key, item` (with its own order and limit), `total` is a scalar; never no row."""
     return f"""select length.total, page.key, page.item
-    from (select {total} as total) length left join lateral ({select}) page on true"""
+    from (select {total} as total) length left join lateral ({bounded(select)}) page on true"""
+
+
+def bounded(select: str) -> str:
+    """SQL of `key, item` that ends at `PAGE_BYTES`, one item of any size: the next key comes without its item."""
+    return f"""
+        select key, case when place = 1 or bytes <= {PAGE_BYTES} then item end as item
+        from (
+            select *, row_number() over so_far as place, sum(size) over so_far as bytes
+            from (select key, item, octet_length(item::text) as size from ({select}) listed) sized
+            window so_far as (rows unbounded preceding)
+        ) measured
+        where place = 1 or bytes - size <= {PAGE_BYTES}
+        order by place"""
 
 
 def listing(
@@ -121,18 +142,20 @@ def listing(
 ) -> Listing[T]:
     """A page from the rows of a statement that read `size + 1`: the extra one tells that there are more.
 
+    So does a key without its item, which had no room on the page (`bounded`).
     `most` is how far the statement counts: a `total` beyond it is cut there and not exact.
     """
     size = paging.size(default)
-    items = [row.item for row in rows if row.item is not None]
-    last = rows[min(size, len(rows)) - 1].key
+    items = [row.item for row in rows[:size] if row.item is not None]
+    more = sum(row.key is not None for row in rows) > len(items)
+    last = rows[len(items) - 1].key
     return Listing(
-        data=items[:size],
+        data=items,
         total=min(rows[0].total, most),
-        has_next=len(items) > size,
+        has_next=more,
         limit=size,
         page_num=paging.number,
-        next_cursor=encode(last) if len(items) > size and last is not None else None,
+        next_cursor=encode(last) if more and last is not None else None,
         total_exact=exact and rows[0].total <= most,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -32,6 +32,9 @@ def _given(name: str) -> Mapping[str, object]:
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """What a query string is decoded to; an unknown parameter is refused."""
+
+    exclusive: ClassVar[Sequence[tuple[str, str]]] = ()
+    """Pairs of parameters that say where a page begins: the second cannot stand beside the first."""
 
 
 class Record(msgspec.Struct, rename="camel"):

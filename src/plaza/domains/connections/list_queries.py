@@ -8,7 +8,7 @@ from plaza.domains.connections.fragments import columns, common, people, sides, 
 from plaza.domains.connections.schemas import Connection, MutualConnection
 from plaza.domains.people import card
 from plaza.kernel import policies
-from plaza.kernel.paging import page_of
+from plaza.kernel.paging import bounded, page_of
 from plaza.kernel.sql import Statement
 
 
@@ -118,12 +118,14 @@ MUTUAL = Statement(
     common as {common(":me", "(select few from sides)", "(select many from sides)")}
     select exists (select 1 from peer), coalesce((select exact from sides), true), length.total, page.key, page.item
     from (select count(*) as total from common) length
-    left join lateral (
-        select p.id as key, row(p.email, {card("p", ":me")}) as item
-        from (select id from common where id < :before order by id desc limit :rows offset :offset) shown
-        join person p on p.org = :org and p.id = shown.id
-        order by p.id desc
-    ) page on true
+    left join lateral ({
+        bounded(f'''
+            select p.id as key, row(p.email, {card("p", ":me")}) as item
+            from (select id from common where id < :before order by id desc limit :rows offset :offset) shown
+            join person p on p.org = :org and p.id = shown.id
+            order by p.id desc
+        ''')
+    }) page on true
     """,
     hot=True,
 )

@@ -6,9 +6,9 @@ import msgspec
 
 from plaza.domains.messages import sizes
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
-from plaza.domains.messages.fragments import PEOPLE, columns, quoted, told, unread, visible
-from plaza.domains.messages.schemas import Message, Thread
-from plaza.domains.people import card, met, named
+from plaza.domains.messages.fragments import columns, quoted, unread, visible
+from plaza.domains.messages.schemas import Message
+from plaza.domains.people import met, named
 from plaza.kernel import policies
 from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Statement
@@ -21,16 +21,6 @@ class Sent(msgspec.Struct, frozen=True):
     """
 
     verdict: str
-    message: Message | None
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """A message of a history, with the length of the whole; `known` is false where the peer is nobody or hidden."""
-
-    known: bool
-    placed: bool
-    total: int
-    seq: int | None
     message: Message | None
 
 
@@ -120,84 +110,6 @@ SEND = Statement(
     """,
     hot=True,
 )
-
-_LAST = f"""cross join lateral (
-        select m.* from message m where m.org = t.org and m.thread = t.id and {visible("m")}
-        order by m.seq desc limit 1
-    ) m"""
-
-
-def _threads(mine: str, theirs: str) -> str:
-    """The caller's threads on one side of the pair, the newest first; without those of blocked people."""
-    return f"""(
-        select t.last_message, t.{theirs} as peer, m.id as message from thread t {_LAST}
-        where t.org = :org and t.{mine} = :me and not {policies.blocked(":me", f"t.{theirs}")}
-        order by t.last_message desc limit :rows
-    )"""
-
-
-THREADS = Statement(
-    "messages.threads",
-    Thread,
-    f"""
-    with newest as (
-        select * from ({_threads("low", "high")} union all {_threads("high", "low")}) both_sides
-        order by last_message desc limit :size offset :offset
-    )
-    select m.thread::text, p.email, {card("p", ":me")}, {columns(":me")}, (
-        select count(*) from message u
-        where u.org = :org and u.recipient = :me and u.sender = p.id and {unread("u")}
-    )
-    from newest n
-    join person p on p.org = :org and p.id = n.peer
-    join message m on m.org = :org and m.id = n.message
-    {PEOPLE} {told(":me")} {quoted(":me")}
-    order by n.last_message desc
-    """,
-    hot=True,
-)
-
-
-def _history(name: str, beyond: str, order: str) -> Statement[Slice]:
-    """A part of the thread with one person; `beyond` compares `seq` with the place that `:seq` or `:id` names."""
-    return Statement(
-        name,
-        Slice,
-        f"""
-        with peer as {named()},
-        t as (
-            select thread.id, last_seq - case when low = :me then low_hidden else high_hidden end as total
-            from thread, peer
-            where thread.org = :org and low = least(:me, peer.id) and high = greatest(:me, peer.id)
-        ),
-        place as (
-            select coalesce(:seq, (
-                select m.seq from message m, t where m.org = :org and m.id = :id and m.thread = t.id
-            )) as seq
-        )
-        select peer.id is not null and not {policies.blocked(":me", "peer.id")}, place.seq is not null,
-            coalesce(t.total, 0), m.seq, case when m.id is not null then {columns(":me")} end
-        from (select 1) one
-        left join peer on true
-        left join t on true
-        left join place on true
-        left join lateral (
-            select * from message m
-            where m.org = :org and m.thread = t.id and m.seq {beyond} place.seq and {visible("m")}
-                and not {policies.blocked(":me", "peer.id")}
-            order by m.seq {order} limit :rows offset :offset
-        ) m on true
-        left join person s on s.org = m.org and s.id = m.sender
-        left join person r on r.org = m.org and r.id = m.recipient
-        {told(":me")} {quoted(":me")}
-        order by m.seq {order}
-        """,
-        hot=True,
-    )
-
-
-BEFORE = _history("messages.before", "<", "desc")
-AFTER = _history("messages.after", ">", "asc")
 
 
 def _read(name: str, which: str) -> Statement[int]:

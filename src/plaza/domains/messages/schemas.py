@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -113,8 +114,12 @@ class ThreadsPage(Query):
 
 
 class History(Query):
-    """Which part of a thread: the newest, what is older than `before`, or what came after `after` (oldest first)."""
+    """Which part of a thread: the newest, what is older than `before`, or what came after `after` (oldest first).
 
+    One of `before`, `after`, `cursor` and `pageNum` says where it begins.
+    """
+
+    exclusive = tuple(combinations(("before", "after", "cursor", "pageNum"), 2))
     limit: Limit | None = None
     before: Position | None = None
     after: Position | None = None

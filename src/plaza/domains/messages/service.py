@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.messages import first_messages, queries, sizes
-from plaza.domains.messages.queries import Sent, Slice
+from plaza.domains.messages import first_messages, list_queries, queries, sizes
+from plaza.domains.messages.list_queries import Slice
+from plaza.domains.messages.queries import Sent
 from plaza.domains.messages.schemas import (
     WHOLE_HISTORY,
     Deletion,
@@ -27,12 +28,14 @@ from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Forbidden, Invalid, Mismatch, Missing, Refusal
 from plaza.kernel.idempotency import fingerprint
-from plaza.kernel.paging import MOST, Listing, decode, encode
+from plaza.kernel.paging import MOST, Listing, decode_pair, encode
 from plaza.kernel.sql import Duplicate
 from plaza.kernel.wire import Ok
 
 PAGE = 50
 """Messages or threads of a page when nobody says (contract, decision 3)."""
+_NEWER = 1
+"""Beside the `seq` of a cursor that goes on to what is newer."""
 
 
 class SelfMessage(Invalid):
@@ -142,52 +145,64 @@ def _draft(ctx: Context, message: NewMessage) -> dict[str, Any]:
 
 
 async def threads(ctx: Context, page: ThreadsPage) -> Threads:
-    """Your conversations, the newest first, each with its last message and your unread count."""
-    size = min(page.limit or PAGE, MOST)
-    offset = ((page.page_num or 1) - 1) * size
-    return await ctx.db.all(queries.THREADS, **ctx.viewer, rows=offset + size, size=size, offset=offset)
+    """Your conversations, the newest first, each with its last message and your unread count.
+
+    A page ends at 1 MB too, the next one begins right behind it: the list has ended where a page is empty.
+    """
+    size, number = min(page.limit or PAGE, MOST), page.page_num or 1
+    part = {"rows": number * size, "page": number - 1, "size": size, "share": sizes.share(size)}
+    return await ctx.db.all(list_queries.THREADS, **ctx.viewer, **part)
 
 
 async def thread(ctx: Context, user_id: PersonRef, part: History) -> Listing[Message]:
     """The history with one person, newest first; with `after`, what came since then, oldest first.
 
-    Without `limit` the newest 1,000. An address nobody has written to yet has an empty history, and so has somebody
-    blocked either way.
+    Without `limit` the newest 1,000. A page ends at 1 MB too, and the next one, by cursor or by number, begins right
+    behind it. An address nobody has written to yet has an empty history, and so has somebody blocked either way.
     """
     names = naming(ctx, user_id, "userId")
-    size = min(part.limit, MOST) if part.limit else WHOLE_HISTORY
-    position = decode(part.cursor) if part.cursor else part.after if part.after is not None else part.before
-    statement = queries.BEFORE if part.after is None else queries.AFTER
+    size, number = min(part.limit, MOST) if part.limit else WHOLE_HISTORY, part.page_num or 1
+    position, forward = _beginning(part)
     beginning = ids.HIGHEST if position is None else position
     named = ids.LOWEST <= beginning < ids.HIGHEST
     rows = await ctx.db.all(
-        statement,
+        list_queries.AFTER if forward else list_queries.BEFORE,
         **ctx.viewer,
         **names,
         seq=None if named else beginning,
         id=beginning if named else None,
-        rows=size + 1,
-        offset=0 if part.cursor else ((part.page_num or 1) - 1) * size,
+        rows=number * size + 1,
+        page=number - 1,
+        size=size,
+        share=sizes.share(size),
     )
     if names["person"] is not None and not rows[0].known:
         raise NoSuchPerson
     if rows[0].known and not rows[0].placed:
         raise NoSuchMessage
-    return _page(rows, size, part)
-
-
-def _page(rows: Any, size: int, part: History) -> Listing[Message]:
-    shown: list[Slice] = [row for row in rows if row.message is not None]
-    more = len(shown) > size
-    last = shown[size - 1].seq if more else None
+    shown = [row for row in rows if row.message is not None and not row.later]
+    more = any(row.later for row in rows)
     return Listing(
-        data=[row.message for row in shown[:size] if row.message is not None],
+        data=[row.message for row in shown if row.message is not None],
         total=rows[0].total if rows[0].known else 0,
         has_next=more,
         limit=size,
-        page_num=part.page_num or 1,
-        next_cursor=None if last is None else encode(last),
+        page_num=number,
+        next_cursor=_cursor(shown[-1], forward) if more and shown else None,
     )
+
+
+def _beginning(part: History) -> tuple[int | None, bool]:
+    """The place behind which a page begins, and whether it goes on to what is newer."""
+    if part.cursor:
+        seq, newer = decode_pair(part.cursor)
+        return seq, newer == _NEWER
+    return (part.before, False) if part.after is None else (part.after, True)
+
+
+def _cursor(last: Slice, forward: bool) -> str:
+    assert last.seq is not None
+    return encode((last.seq, _NEWER) if forward else last.seq)
 
 
 async def mark_read(ctx: Context, which: Ids) -> Read:

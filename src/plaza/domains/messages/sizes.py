@@ -12,6 +12,8 @@ LARGEST = 65_536
 """Bytes of a record in UTF-8 JSON, without `fromInfo`, when it is sent."""
 _REST = 8_192
 """More than all of a record but its content and its attachments can take."""
+_AROUND = 512
+"""About what the record of a message takes beside them, when it is listed."""
 _BARE = len(
     b'{"id":"","thread":"","seq":,"from":"","to":"","content":,"contentType":"","attachments":,"replyTo":,'
     b'"replyPreview":null,"clientId":,"status":"sent","createdAt":"2026-11-20T09:30:00.000Z","deliveredAt":null,'
@@ -51,3 +53,36 @@ ADDED = f"""octet_length(me.email) + octet_length(peer.email)
 """SQL: the bytes that only the store can say."""
 QUOTED = "octet_length(to_json(left(q.content, 140))::text) + octet_length(q.id::text) + octet_length(q.content_type)"
 """SQL: those of the message `q` that a draft answers."""
+
+PAGE_BYTES = 1_000_000
+"""Of a page of messages, as they are measured."""
+
+
+def measure(message: str) -> str:
+    """SQL: the bytes that a message takes on a page."""
+    return f"""(coalesce({message}.size, octet_length({message}.content) + octet_length({message}.attachments::text))
+        + {_AROUND})"""
+
+
+def share(size: int) -> int:
+    """The bytes that each of so many messages of a page has at least: a page is full of rows, or of bytes."""
+    return PAGE_BYTES // size
+
+
+def paged(select: str, order: str) -> str:
+    """SQL: rows that have `bytes`, in an order, each with its `page` from 0 and that of the row before it.
+
+    Each row takes its bytes of its page, its share (`:share`) at least, the whole page at most: a page ends where its
+    rows or its bytes are used up, the next begins right behind it, none is empty, and no content is read to find them.
+    """
+    full, taken = (
+        "(:share::integer * :size::integer)",
+        "least(greatest(bytes, :share::integer), :share::integer * :size::integer)",
+    )
+    return f"""
+        select measured.*, (used - 1) / {full} as page,
+            (used - {taken} - 1) / {full} as page_before
+        from (
+            select listed.*, sum({taken}) over (order by {order} rows unbounded preceding) as used
+            from ({select}) listed
+        ) measured"""
