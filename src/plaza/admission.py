@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+import structlog
+
 from plaza.adapters.jwks import KeySets
 from plaza.domains import accounts
 from plaza.domains.organisations import service as organisations
@@ -14,13 +16,19 @@ from plaza.domains.organisations import tokens
 from plaza.domains.organisations.queries import KeyRow
 from plaza.domains.organisations.service import Entered
 from plaza.domains.organisations.tokens import Claims, Unproven
+from plaza.domains.people import AddressTaken, SignerUnknown
 from plaza.domains.people import queries as people_queries
 from plaza.domains.people import service as people
 from plaza.kernel.clock import Clock
 from plaza.kernel.context import Organisation, Principal
+from plaza.kernel.errors import Refusal
+from plaza.kernel.throttle import Throttle
 from plaza.kernel.together import Together
 from plaza.store.postgres import Postgres
 
+log = structlog.get_logger("plaza.admission")
+REFUSAL_SECONDS = 60.0
+"""Between two log lines that say the same of one signer."""
 OfOrg = tuple[int, int]
 """(organisation, person or session)."""
 
@@ -34,6 +42,7 @@ class Admission:
         self._clock = clock
         self._new_id = new_id
         self._known = Together(partial(people.known, store))
+        self._refusals = Throttle(seconds=REFUSAL_SECONDS, most=1_000)
 
     async def find(self, slug: str) -> Organisation:
         """The organisation called `slug`; nobody comes into one that is suspended."""
@@ -49,8 +58,17 @@ class Admission:
             claims.subject, claims.email, claims.name, claims.picture, claims.issued, claims.signer, claims.claims
         )
         known = await self._known.ask((org.id, coming))
-        person = await people.arrive(self._store, org, coming, known, now=now, new_id=self._new_id)
+        try:
+            person = await people.arrive(self._store, org, coming, known, now=now, new_id=self._new_id)
+        except (AddressTaken, SignerUnknown) as refusal:
+            self._log_refusal(org, claims.signer, refusal)
+            raise
         return Principal(person.id, person.email, claims.role, key=claims.key, signer=claims.signer), claims.expires
+
+    def _log_refusal(self, org: Organisation, signer: str, refusal: Refusal) -> None:
+        """Logs that people of a signer are kept out, for the operator: they cannot mend it themselves."""
+        if self._refusals.passes((org.id, signer, refusal.reason)):
+            log.warning("token.refused", org=org.id, signer=signer, reason=refusal.reason)
 
     async def _verified(self, org: Organisation, token: str, now: float) -> Claims:
         """By the keys that the organisation had when it was found, else by those that it has now."""

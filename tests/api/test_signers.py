@@ -313,3 +313,32 @@ async def test_a_signer_that_changed_unheard_ends_what_the_former_one_signed(wor
     await asyncio.wait_for(socket.closed.wait(), 10)
     assert await alice.refused(*ME) == TAKEN
     assert other.client.connected
+
+
+async def test_who_is_kept_out_is_logged_once_a_minute_for_each_signer(
+    world: World, signers: tuple[Signer, Signer], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = signers
+    for signer in signers:
+        await signer.trusted(world.north)
+    await before(world, world.north, "u-7", "dora@mail.test")
+    await hosted(world.north, "host-1", "ann@mail.test").arrive()
+    with caplog.at_level("WARNING", "plaza.admission"):
+        for _ in range(3):
+            for signer in signers:
+                assert await signer.person(world.north, "u-7", "dora@mail.test").refused(*ME) == UNKNOWN
+            assert await first.person(world.north, "u-8", "ann@mail.test").refused(*ME) == TAKEN
+    lines = [record.getMessage() for record in caplog.records if record.name == "plaza.admission"]
+    assert len(lines) == 3
+    assert sum(UNKNOWN[1] in line for line in lines) == 2
+    assert not any("mail.test" in line for line in lines)
+
+
+async def test_the_command_prints_no_token_for_somebody_of_another_signer(
+    world: World, signers: tuple[Signer, Signer]
+) -> None:
+    signer, _ = signers
+    await signer.trusted(world.north)
+    await signer.person(world.north, "u-7", "dora@mail.test").arrive()
+    code, said = await command(world, "token", "dora@mail.test", "--org", world.north.slug)
+    assert (code, said) == (1, "Error: This e-mail address belongs to another person of the organisation.\n")

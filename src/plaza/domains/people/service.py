@@ -95,7 +95,6 @@ async def arrive(
     elif known.email != coming.email and known.status == "active" and not known.formerly:
         person = await addressing.follow(db, org, known, coming.email, issued=coming.issued, now=now, change=new_id())
     if person is None:
-        signing.log_taken(org, coming.signer)
         raise AddressTaken
     if person.status != "active":
         raise Suspended

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import structlog
-
 from plaza.domains.people import signing_queries as queries
 from plaza.domains.people.signing_queries import Signed
 from plaza.kernel.context import Organisation
 from plaza.kernel.errors import Forbidden
 from plaza.kernel.sql import Database
-from plaza.kernel.throttle import Throttle
-
-log = structlog.get_logger("plaza.people")
-_refusals = Throttle(seconds=60, most=1_000)
 
 
 class SignerUnknown(Forbidden):
@@ -31,18 +25,9 @@ async def settle(db: Database, org: Organisation, subject: str, email: str) -> b
     `SignerUnknown` where that cannot be told: the operator says it by `plaza org signers`.
     """
     found = await db.all(queries.SETTLE, org=org.id, subject=subject, email=email)
-    for row in found:
-        if row.signer is None:
-            if _refusals.passes((org.id, "")):
-                log.warning("person.signer_unknown", org=org.id, person=row.person)
-            raise SignerUnknown
+    if any(row.signer is None for row in found):
+        raise SignerUnknown
     return bool(found)
-
-
-def log_taken(org: Organisation, signer: str) -> None:
-    """Logs that a signer's token was refused an address that is somebody else's, or only named so far by others."""
-    if _refusals.passes((org.id, signer)):
-        log.warning("person.address_taken", org=org.id, signer=signer)
 
 
 async def count(db: Database, org: Organisation) -> Sequence[Signed]:
