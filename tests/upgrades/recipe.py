@@ -69,7 +69,8 @@ class Orgs:
 
     def __init__(self, database_url: str, url: str) -> None:
         self.database_url = database_url
-        self.http = httpx2.AsyncClient(base_url=url, timeout=30)
+        # Nobody closes it: it keeps no connection open either.
+        self.http = httpx2.AsyncClient(base_url=url, timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
 
     async def rows(self, text: str, *values: object) -> list[Any]:
         """What the store holds."""
