@@ -156,7 +156,7 @@ class Plaza:
         return LocalBus()
 
     def _build_entry(self) -> None:
-        self.limits = Limits(time.monotonic, on=self.settings.rate_limits == "on")
+        self.limits = Limits(time.monotonic, self.settings.limit_amounts, on=self.settings.rate_limits == "on")
         self.concurrency = Concurrency()
         self.status = Status(self._ask_store)
         self.proxies = Proxies(self.settings.trusted_proxies)

@@ -18,6 +18,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this computer reaches; pages for developing are served nowhere else."""
 
 LAST_PORT = 65_535
+LETTERS_PER_NETWORK, LETTERS_PER_ORGANISATION = 60, 1_000
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(?::(?P<port>\d{1,5}))?/?"
@@ -59,6 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mail_from: str = "Plaza <plaza@localhost>"
     metrics_token: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{16,200}$")] | None = None
     """What a scraper elsewhere sends as `Authorization: Bearer …` to `/metrics`; without it only this computer may."""
+    letters_per_network: Annotated[int, Meta(ge=1, le=1_000_000)] = LETTERS_PER_NETWORK
+    letters_per_organisation: Annotated[int, Meta(ge=1, le=1_000_000)] = LETTERS_PER_ORGANISATION
+    """Mails an hour that strangers may cause: sign-ups and forgotten passwords."""
     public_url: str | None = None
     """The address at which people reach this server, for links in mail."""
 
@@ -85,6 +89,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def outbox_without_key(self) -> bool:
         """Whether a browser on this computer may see /outbox without the key: only where nobody elsewhere comes in."""
         return self.host in LOOPBACK and not self.trusted_proxies
+
+    @property
+    def limit_amounts(self) -> dict[str, int]:
+        """The amounts that replace those of limits, by their names; only what differs."""
+        given = {
+            "accounts.letters_network": self.letters_per_network,
+            "accounts.letters": self.letters_per_organisation,
+        }
+        defaults = {"accounts.letters_network": LETTERS_PER_NETWORK, "accounts.letters": LETTERS_PER_ORGANISATION}
+        return {name: amount for name, amount in given.items() if amount != defaults[name]}
 
     @property
     def site(self) -> str:

@@ -448,7 +448,6 @@ async def test_one_address_gets_five_mails_an_hour_and_the_last_code_still_works
     door = Door(world.north, "ann")
     for _ in range(7):
         await door.sign_up()
-    await door.post("password/forgot")
     assert len(await door.mails()) == 5
     await door.post("verify", code=await door.code())
     other = Door(world.south, "ann")

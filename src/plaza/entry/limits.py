@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -37,7 +38,11 @@ class Spend(msgspec.Struct, frozen=True, array_like=True):
 class Limits:
     """The buckets of this process."""
 
-    def __init__(self, clock: Callable[[], float], *, on: bool = True) -> None:
+    def __init__(
+        self, clock: Callable[[], float], amounts: Mapping[str, int] = MappingProxyType({}), *, on: bool = True
+    ) -> None:
+        self._amounts = amounts
+        """Amounts of settings, by the names of their limits."""
         self._clock = clock
         self.on = on
         self._buckets: OrderedDict[Key, tuple[float, float]] = OrderedDict()
@@ -47,6 +52,7 @@ class Limits:
         """Takes all of them, or none: the refusal of the limit that takes longest to fill again, with the seconds."""
         if not self.on:
             return
+        takes = self._in_force(takes)
         worst, wait = None, 0.0
         for key, limit, amount in takes:
             lacking = amount - self._level(key, limit.each_second, limit.capacity)
@@ -66,12 +72,22 @@ class Limits:
         """Puts tokens back that were taken for what then did not happen."""
         if not self.on:
             return
-        for key, limit, amount in takes:
+        for key, limit, amount in self._in_force(takes):
             self._level(key, limit.each_second, limit.capacity)
             self._move(key, amount)
             spent = self._spent.get(key)
             tokens = 0 if spent is None else spent.tokens
             self._spent[key] = Spend(key, tokens - amount, limit.each_second, limit.capacity)
+
+    def _in_force(self, takes: tuple[Take, ...]) -> tuple[Take, ...]:
+        """With the amounts of the settings, where they say another one than the limits themselves."""
+        if not self._amounts:
+            return takes
+        named = ((take, self._amounts.get(take.limit.name)) for take in takes)
+        return tuple(
+            take if amount is None else take._replace(limit=take.limit._replace(amount=amount))
+            for take, amount in named
+        )
 
     def spent(self) -> list[Spend]:
         """What was let pass since the last time of those who took much; who finds no room is said the next time."""

@@ -99,7 +99,12 @@ READS = Limit("reads", 20, 1, "Every reading request.", burst=100)
 WRITES = Limit("writes", 10, 1, "Every writing request.", burst=40)
 EVENTS = Limit("events", 20, 1, "Every event that a socket emits.", burst=60)
 SIGN_INS = Limit(
-    "sign_ins", 12, 60, "Every writing request without a token: passwords, sign-ups, codes.", "network", burst=20
+    "sign_ins",
+    12,
+    60,
+    "Every request with a password or a code, and every writing one without a token.",
+    "network",
+    burst=20,
 )
 STRANGERS = Limit(
     "strangers", 20, 1, "Every request and every handshake, before it is known who asks.", "server", burst=200

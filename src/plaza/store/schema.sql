@@ -226,6 +226,15 @@ create table mail (
 CREATE INDEX mail_due ON mail USING btree (next_try_at) WHERE ((sent_at IS NULL) AND (failed_at IS NULL));
 CREATE INDEX mail_recipient ON mail USING btree (org, recipient, created_at);
 
+create table mail_quota (
+    org integer not null,
+    recipient text not null,
+    kind text not null,
+    sent timestamp with time zone[] not null,
+    PRIMARY KEY (org, recipient, kind),
+    FOREIGN KEY (org) REFERENCES org(id) ON DELETE CASCADE
+);
+
 create table message (
     org integer not null,
     id bigint not null,

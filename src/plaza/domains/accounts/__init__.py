@@ -1,6 +1,6 @@
 """Built-in accounts, for organisations without a login of their own: passwords, sessions, verified addresses, mail.
 
-Tables: `account`, `session`, `account_code`, `mail`. Facts: `session.ended`, `mail.posted`.
+Tables: `account`, `session`, `account_code`, `mail`, `mail_quota`. Facts: `session.ended`, `mail.posted`.
 An account has no person until its address is verified by mail; then it claims the person whom others may have named by
 the address (contract, decision 16). A session is a family of refresh tokens; its access tokens carry its id as `sid`.
 """

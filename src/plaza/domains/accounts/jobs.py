@@ -42,9 +42,10 @@ SWEEP = Statement(
     with sessions as (delete from session where expires_at < :over returning 1),
     codes as (delete from account_code where expires_at < :over returning 1),
     mails as (delete from mail where created_at < :old returning 1),
+    quotas as (delete from mail_quota where sent[cardinality(sent)] < :over returning 1),
     accounts as (delete from account where verified_at is null and created_at < :stale returning 1)
     select (select count(*) from sessions) + (select count(*) from codes) + (select count(*) from mails)
-        + (select count(*) from accounts)
+        + (select count(*) from accounts) + (select count(*) from quotas)
     """,
     tenant=False,
 )

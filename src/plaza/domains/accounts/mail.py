@@ -13,7 +13,7 @@ from plaza.kernel.outbox import announce
 from plaza.kernel.sql import Database, Statement
 
 LATELY, MOST_LATELY = timedelta(hours=1), 5
-"""Mails to one address of one organisation: whoever asks for more floods somebody."""
+"""Letters of a kind to one address of one organisation: whoever asks for more floods somebody."""
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -42,12 +42,20 @@ class Posted(msgspec.Struct, frozen=True):
     failed_at: str | None
 
 
-def room(recipient: str) -> str:
-    """SQL of a `room`: one row while the recipient got few mails lately; binds `:lately`."""
+def room(source: str, *, recipient: str, kind: str, most: str = str(MOST_LATELY)) -> str:
+    """SQL of a `room`: a row for a row of `source` while the recipient got few letters of the kind lately.
+
+    Each is counted in a row that is locked meanwhile, so that two at one moment do not both take the last. Binds
+    `:lately` and `:now`.
+    """
+    lately = "unnest(q.sent) as at where at > :lately"
     return f"""room as (
-        select 1 as one where (
-            select count(*) from mail where org = :org and recipient = {recipient} and created_at > :lately
-        ) < {MOST_LATELY}
+        insert into mail_quota as q (org, recipient, kind, sent)
+        select :org, {recipient}, {kind}, array[:now::timestamptz] from {source}
+        on conflict (org, recipient, kind) do update
+            set sent = array(select at from {lately} order by at) || excluded.sent
+            where (select count(*) from {lately}) < {most}
+        returning 1 as one
     )"""
 
 

@@ -100,7 +100,7 @@ SIGN_UP = Statement(
             contested = a.contested or a.password_hash is distinct from :same_as
         returning a.id, a.epoch, a.contested
     ),
-    {mail.room(":address")},
+    {mail.room("placed", recipient=":address", kind="'sign_up'")},
     coded as (
         insert into account_code (org, account, purpose, hash, expires_at)
         select :org, placed.id, 'verify', :code, :code_expires
@@ -169,9 +169,10 @@ PROVE = Statement(
 FORGET = Statement(
     "accounts.forget",
     int,
+    # Letters that get an account back count for themselves, whatever else went to the address; without room in the
+    # organisation (`:within`) only they go, one an hour.
     f"""
-    with {mail.room(":address")},
-    whose as (
+    with whose as (
         select coalesce(v.id, u.id) as account, case
             when v.id is not null then 'reset'
             when exists (select 1 from person where org = :org and email = :address and subject is not null)
@@ -183,6 +184,14 @@ FORGET = Statement(
         left join account v on v.org = :org and v.address = :address and v.verified_at is not null
         left join account u on u.org = :org and u.address = :address and u.verified_at is null
     ),
+    {
+        mail.room(
+            "whose where whose.letter = 'reset' or :within::boolean",
+            recipient=":address",
+            kind="case whose.letter when 'reset' then 'recovery' else 'no_recovery' end",
+            most=f"case when :within::boolean then {mail.MOST_LATELY} else 1 end",
+        )
+    },
     coded as (
         insert into account_code (org, account, purpose, hash, expires_at)
         select :org, whose.account, 'reset', :code, :code_expires from whose, room where whose.letter = 'reset'

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.accounts import letters, passwords, queries, tickets
+from plaza.domains.accounts import letters, limits, passwords, queries, tickets
 from plaza.domains.accounts.letters import Letters
 from plaza.domains.accounts.mail import LATELY
 from plaza.domains.accounts.queries import Account, Changed, Known, Proven
@@ -66,6 +66,8 @@ async def sign_up(ctx: Context, new: SignUp) -> SignedIn:
     """
     email = address(new.email, "email")
     passwords.check_strength(new.password, "password", email)
+    limits.spend_sign_up_letter(ctx)
+    await limits.attempt(ctx, "sign-up", email)
     pending = (await _accounts(ctx, email)).pending
     (same,) = await passwords.check(new.password, _digest(pending))
     code = tickets.code()
@@ -94,19 +96,24 @@ async def verify(ctx: Context, proof: Verification) -> Verified:
     email = address(proof.email, "email")
     if proof.password is not None:
         passwords.check_strength(proof.password, "password", email)
+    attempt = await limits.attempt(ctx, "code", email)
     chosen = None if proof.password is None else await passwords.digest(proof.password)
     proven = await _prove(ctx, email, "verify", proof.code, chosen)
+    attempt.succeeded()
     return Verified(**msgspec.structs.asdict(await _signed_in(ctx, proven)), has_password=proven.has_password)
 
 
 async def sign_in(ctx: Context, given: SignIn) -> SignedIn:
     """Sign in with an address and its password; an address that is not verified yet gets a token for `/profile`."""
-    known = await _accounts(ctx, address(given.email, "email"))
+    email = address(given.email, "email")
+    attempt = await limits.attempt(ctx, "password", email)
+    known = await _accounts(ctx, email)
     accounts = (known.verified, known.pending)
     right = await passwords.check(given.password, *map(_digest, accounts))
     account = next((account for account, fits in zip(accounts, right, strict=True) if account and fits), None)
     if account is None:
         raise InvalidCredentials
+    attempt.succeeded()
     if account.suspended:
         raise Suspended
     await _renew(ctx, account, given.password)
@@ -128,8 +135,10 @@ async def _renew(ctx: Context, account: Account, password: str) -> None:
 async def forgot_password(ctx: Context, whose: Forgotten) -> Ok:
     """Ask for a mail with a code to choose a new password; the answer is the same whether there is an account."""
     email, code = address(whose.email, "email"), tickets.code()
+    within = limits.spend_recovery_letter(ctx)
     await ctx.db.one(
         queries.FORGET,
+        within=within,
         code=tickets.code_digest(code),
         code_expires=ctx.now + timedelta(hours=RESET_HOURS),
         address=email,
@@ -143,7 +152,9 @@ async def reset_password(ctx: Context, reset: PasswordReset) -> SignedIn:
     """Choose a new password with the code of the mail; ends every session, and verifies the address as well."""
     email = address(reset.email, "email")
     passwords.check_strength(reset.new_password, "newPassword", email)
+    attempt = await limits.attempt(ctx, "code", email)
     proven = await _prove(ctx, email, "reset", reset.code, await passwords.digest(reset.new_password))
+    attempt.succeeded()
     return await _signed_in(ctx, proven)
 
 
@@ -175,9 +186,12 @@ async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
         account = await ctx.db.maybe(queries.OF_SESSION, org=ctx.org.id, session=ctx.me.session)
     if account is None:
         raise NoPassword
+    ctx.spend(limits.PASSWORD_CHANGES, on=ctx.me.session)
+    attempt = await limits.attempt(ctx, "password", ctx.me.email or "")
     (right,) = await passwords.check(change.current_password, account.password_hash)
     if not right:
         raise InvalidCredentials
+    attempt.succeeded()
     changed = await ctx.db.maybe(
         queries.CHANGE,
         account=account.id,

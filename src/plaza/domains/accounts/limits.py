@@ -1,0 +1,117 @@
+"""Limits of accounts: of the letters that strangers cause, and of guesses at passwords and codes (decision 19)."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import NamedTuple
+
+from plaza.kernel.context import Context
+from plaza.kernel.errors import TooMany
+from plaza.kernel.limits import Limit, Take, takes
+
+
+class TooManyLetters(TooMany):
+    """So many letters were caused from this network, or in this organisation, that no more are written for now."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    reason = "mail.limited"
+    message = "Too many e-mails were asked for from here; try again later."
+
+
+LETTERS_OF_NETWORK = Limit(
+    "accounts.letters_network",
+    60,
+    3_600,
+    "A letter to a new or forgetful member; setting `letters_per_network`.",
+    "network",
+    refusal=TooManyLetters,
+    by_use_case=True,
+)
+LETTERS_OF_ORGANISATION = Limit(
+    "accounts.letters",
+    1_000,
+    3_600,
+    "The same letters, from everywhere; setting `letters_per_organisation`. Beyond it each account still gets one an "
+    "hour about a forgotten password.",
+    "organisation",
+    refusal=TooManyLetters,
+    by_use_case=True,
+)
+LETTERS_OF_RECOVERY = Limit(
+    "accounts.letters_recovery",
+    10,
+    3_600,
+    "Letters about a forgotten password that are kept for it when `accounts.letters_network` is used up.",
+    "network",
+    refusal=TooManyLetters,
+    by_use_case=True,
+)
+PASSWORD_CHANGES = Limit(
+    "accounts.password_changes",
+    10,
+    600,
+    "A try to change the password, with one session.",
+    "account",
+    by_use_case=True,
+)
+_TRIES = (
+    "Tries at one address that went wrong: passwords, codes and sign-ups each for themselves. Beyond it a try waits "
+)
+TRIES = Limit("accounts.tries", 5, 900, _TRIES + "one second.", "account", by_use_case=True)
+TRIES_BEYOND = Limit("accounts.tries_beyond", 5, 900, _TRIES + "four seconds.", "account", by_use_case=True)
+TRIES_FAR_BEYOND = Limit("accounts.tries_far_beyond", 5, 900, _TRIES + "eight seconds.", "account", by_use_case=True)
+ALL_TRIES = (TRIES, TRIES_BEYOND, TRIES_FAR_BEYOND)
+DELAYS = (0.0, 1.0, 4.0, 8.0)
+"""Seconds that a try waits, by which of `ALL_TRIES` still has a token; the last where none has."""
+wait = asyncio.sleep
+
+
+class Attempt(NamedTuple):
+    """A try at a secret that has waited for its turn."""
+
+    ctx: Context
+    taken: list[Take]
+
+    def succeeded(self) -> None:
+        """Makes it cost nothing: only wrong tries slow the next ones down."""
+        self.ctx.buckets.give_back(*self.taken)
+
+
+async def attempt(ctx: Context, what: str, address: str) -> Attempt:
+    """Waits before a try at a secret of an address, longer after many wrong ones, whether anybody has the address.
+
+    Nobody is refused, so that nobody can lock the owner out: who knows the secret waits eight seconds at most.
+    """
+    for limit, seconds in zip(ALL_TRIES, DELAYS, strict=False):
+        taken = takes((limit,), org=ctx.org.id, person=None, address=ctx.address, on=f"{what} {address}")
+        try:
+            ctx.buckets.take(*taken)
+        except TooMany:
+            continue
+        if seconds:
+            await wait(seconds)
+        return Attempt(ctx, taken)
+    await wait(DELAYS[-1])
+    return Attempt(ctx, [])
+
+
+def spend_sign_up_letter(ctx: Context) -> None:
+    """Counts a letter that a sign-up causes, before anybody looks whose the address is."""
+    ctx.spend(LETTERS_OF_NETWORK, LETTERS_OF_ORGANISATION)
+
+
+def spend_recovery_letter(ctx: Context) -> bool:
+    """Counts a letter about a forgotten password; whether the organisation has any left.
+
+    One network that signs everybody up must not keep others behind it, or elsewhere, from getting their accounts back.
+    """
+    try:
+        ctx.spend(LETTERS_OF_NETWORK)
+    except TooManyLetters:
+        ctx.spend(LETTERS_OF_RECOVERY)
+    try:
+        ctx.spend(LETTERS_OF_ORGANISATION)
+    except TooManyLetters:
+        return False
+    return True
