@@ -65,12 +65,21 @@ class Caller(NamedTuple):
 
 
 class Orgs:
-    """The signers of the organisations, read from the store as an operator might: no version's code is needed."""
+    """The signers of the organisations, read from the store as an operator might: no version's code is needed.
+
+    Its connections to one server are open while it is entered.
+    """
 
     def __init__(self, database_url: str, url: str) -> None:
         self.database_url = database_url
         # Nobody closes it: it keeps no connection open either.
         self.http = httpx2.AsyncClient(base_url=url, timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
+
+    async def __aenter__(self) -> Orgs:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
 
     async def rows(self, text: str, *values: object) -> list[Any]:
         """What the store holds."""

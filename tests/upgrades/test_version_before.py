@@ -32,7 +32,6 @@ BOOKKEEPING = ("migration", "migration_step", "upgrade_finding", "bus_letter", "
 class Filled(NamedTuple):
     """The database, what the version before answered from it, and what it had stored at its end."""
 
-    orgs: Orgs
     answers: Answers
     page: Any
     cursor: str
@@ -88,9 +87,7 @@ async def filled(database_url: str, folder: Path, keys: KeyServer) -> Filled:
     tree = version_before.extract(folder / "before")
     served = Served(folder / "old", database_url=database_url, tree=tree)
     await version_before.commands(tree, database_url, *recipe.operator(keys))
-    await served.start()
-    try:
-        orgs = Orgs(database_url, served.url)
+    async with serving(served), Orgs(database_url, served.url) as orgs:
         await recipe.fill(orgs)
         await version_before.commands(tree, database_url, *recipe.operator_meanwhile())
         await recipe.settled(orgs)
@@ -106,9 +103,7 @@ async def filled(database_url: str, folder: Path, keys: KeyServer) -> Filled:
             await served.ended(20)
         await version_before.commands(tree, database_url, *recipe.operator_afterwards())
         assert served.broken() == []
-    finally:
-        await served.stop()
-    return Filled(orgs, answers, page, away, await rows(database_url))
+    return Filled(answers, page, away, await rows(database_url))
 
 
 async def test_what_the_version_before_stored_is_there_and_served_after_the_upgrade(
@@ -121,16 +116,12 @@ async def test_what_the_version_before_stored_is_there_and_served_after_the_upgr
         after = await rows(fresh_database_url)
         assert {name: after.get(name) for name in before.rows} == before.rows
         served = Served(tmp_path / "new", database_url=fresh_database_url)
-        await served.start()
-        try:
-            orgs = Orgs(fresh_database_url, served.url)
+        async with serving(served), Orgs(fresh_database_url, served.url) as orgs:
             assert await orgs.rows("select what from upgrade_finding") == [], "nothing of the recipe collides"
             await check_rights(orgs)
             await check_catch_up(served, orgs, before)
             await check_answers(orgs, before)
             assert served.broken() == []
-        finally:
-            await served.stop()
 
 
 async def test_the_version_before_goes_on_with_everything_after_a_migration_beside_it(
@@ -142,22 +133,22 @@ async def test_the_version_before_goes_on_with_everything_after_a_migration_besi
     new = Served(tmp_path / "new", database_url=fresh_database_url)
     async with KeyServer() as keys:
         await version_before.commands(tree, fresh_database_url, *recipe.operator(keys))
-        async with serving(old):
+        async with serving(old), Orgs(fresh_database_url, old.url) as before:
             await version_before.commands(None, fresh_database_url, ["db", "migrate"])
-            before = Orgs(fresh_database_url, old.url)
             await recipe.fill(before)
             await version_before.commands(None, fresh_database_url, *recipe.operator_meanwhile())
             await recipe.settled(before)
             answers = await recipe.read(before)
-            async with serving(new):
-                check_same(answers, await recipe.read(Orgs(fresh_database_url, new.url)))
+            async with serving(new), Orgs(fresh_database_url, new.url) as after:
+                check_same(answers, await recipe.read(after))
                 assert await before.rows("select what from upgrade_finding") == []
                 assert (old.broken(), new.broken()) == ([], [])
 
 
 async def check_rights(orgs: Orgs) -> None:
-    """Who had no rights has none, an account has its password, a retry is no second message."""
+    """Who had no rights has none, an account has its password, a retry is no second message (`check_answers` sees)."""
     await recipe.settled(orgs)
+    await recipe.send_once(await orgs.caller("north", "anna"))
     for name in ("frida", "lena"):
         person = await orgs.caller("north", name)
         assert (await person.ask("GET", f"{MEMBER}/people/me")).json()["reason"] == "person.suspended"
