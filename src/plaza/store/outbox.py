@@ -170,15 +170,15 @@ def columns(rows: Sequence[OutboxRow]) -> dict[str, object]:
 
 async def claim(
     db: Database, statement: Statement[OutboxRow], kinds: Container[str], **values: object
-) -> tuple[list[OutboxRow], bool]:
-    """Takes facts out of the outbox, in order, and whether there were any; unknown kinds are put back for good."""
+) -> tuple[list[OutboxRow], int]:
+    """Takes facts out of the outbox, in order, and how many were found; unknown kinds are put back, and not given."""
     found = await db.all(statement, **values)
     rows = sorted((row for row in found if row.kind in kinds), key=lambda row: row.id)
     if len(rows) < len(found):
         unknown = [row for row in found if row.kind not in kinds]
         tries = [row.tries for row in unknown]
         await db.all(DEFER, **columns(unknown), tries=tries, next_tries=[NEVER] * len(unknown))
-    return rows, bool(found)
+    return rows, len(found)
 
 
 async def defer(db: Database, rows: Sequence[OutboxRow], next_tries: Sequence[datetime]) -> None:

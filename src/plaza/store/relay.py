@@ -53,6 +53,9 @@ LOCK = 7_041_963
 BATCH = 500
 ISOLATED_BATCH = 100
 """Facts taken at once where some of them fail: few enough that the others do not wait for a second."""
+RETRY_BATCH = 20
+RETRY_TURN_SECONDS = 0.1
+"""Facts tried again at once, and the pause while there are more of them, in which the others go on."""
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """Pauses between the tries of a fact that fails; it has one try more than there are pauses."""
 PRESENTED_BYTES = 2 << 20
@@ -210,10 +213,13 @@ class Relay:
         if now >= self._retry_at:
             self._retry_at = now + POLL_SECONDS
             with outages():
-                await self._show(db, (await self._relay_isolated(db, DUE, now=self._clock()))[1])
-        return found
+                due, logged = await self._relay_isolated(db, DUE, batch=RETRY_BATCH, now=self._clock())
+                await self._show(db, logged)
+            if due == RETRY_BATCH:
+                self._retry_at = min(self._retry_at, asyncio.get_running_loop().time() + RETRY_TURN_SECONDS)
+        return found > 0
 
-    async def _relay_batch(self, db: Connected) -> bool:
+    async def _relay_batch(self, db: Connected) -> int:
         with outages():
             try:
                 async with db.connection.transaction():
@@ -223,16 +229,16 @@ class Relay:
                 if is_outage(db, error):
                     raise
                 log.warning("relay.batch_failed", error=locate(error))
-                found, logged = await self._relay_isolated(db, CLAIM)
+                found, logged = await self._relay_isolated(db, CLAIM, batch=ISOLATED_BATCH)
             await self._show(db, logged)
         return found
 
     async def _relay_isolated(
         self, db: Connected, statement: Statement[OutboxRow], **values: object
-    ) -> tuple[bool, list[Logged]]:
-        """Relays facts of which some may fail, and sets those aside; whether there were any, and their live events."""
+    ) -> tuple[int, list[Logged]]:
+        """Relays facts of which some may fail, and sets those aside; how many there were, and their live events."""
         async with db.connection.transaction():
-            rows, found = await claim(db, statement, self._facts.kinds, batch=ISOLATED_BATCH, **values)
+            rows, found = await claim(db, statement, self._facts.kinds, **values)
             if not rows:
                 return found, []
             logged, failures = await isolate(db, rows, self._effects.apply)
