@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-import plaza.app
+import plaza.entry.bounds
 from plaza.realtime import Options
 from tests.faults.checker import Verdict, judge
 from tests.faults.length import WHOLE, length
@@ -38,7 +38,7 @@ async def test_a_client_behind_a_dead_wire_is_let_go_and_resumes_without_a_gap(
     """
     if not WHOLE:
         quick = functools.partial(Options, ping_interval=INTERVAL_SECONDS, ping_timeout=TIMEOUT_SECONDS)
-        monkeypatch.setattr(plaza.app, "Options", quick)
+        monkeypatch.setattr(plaza.entry.bounds, "Options", quick)
     with Running(own_database_url) as server:
         anna, bert, dora = (await community(own_database_url)).people("anna", "bert", "dora")
         async with BadWay(server.port) as way:

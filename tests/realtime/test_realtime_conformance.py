@@ -1,4 +1,7 @@
-"""The cases of the protocols' published suites, binary ones aside, against the echo server as it ships."""
+"""The cases of the protocols' published suites, against the echo server as it ships.
+
+Binary ones aside, four of them: this server takes no binary packets, and ends the connection (decisions/0006).
+"""
 
 from __future__ import annotations
 
@@ -94,6 +97,7 @@ async def test_websocket_opens_a_session(either: Echoed) -> None:
     opened = json.loads((await text(await either.socket()))[1:])
     assert set(opened) == OPEN_KEYS
     assert opened["upgrades"] == []
+    assert (opened["pingInterval"], opened["pingTimeout"], opened["maxPayload"]) == (300, 200, 1_000_000)
 
 
 @pytest.mark.parametrize("query", ["transport=polling", "EIO=abc&transport=polling", "EIO=4", "EIO=4&transport=abc"])
@@ -154,7 +158,7 @@ async def test_websocket_closes_upon_an_invalid_packet(engine: Echoed) -> None:
 
 async def test_polling_is_pinged_and_answers(either: Echoed) -> None:
     query = await either.open()
-    for _ in range(2):
+    for _ in range(3):
         assert await either.get(query) == (200, "2")
         assert await either.send("POST", query, "3") == (200, "ok")
 
@@ -168,7 +172,7 @@ async def test_polling_without_an_answer_to_the_ping_is_over(either: Echoed) -> 
 async def test_websocket_is_pinged_and_without_an_answer_closed(either: Echoed) -> None:
     websocket = await either.socket()
     await text(websocket)
-    for _ in range(2):
+    for _ in range(3):
         assert await text(websocket) == "2"
         await websocket.send_str("3")
     await closed(websocket)
