@@ -48,13 +48,6 @@ async def test_a_client_id_means_one_message_of_one_sender_in_one_thread(world: 
         assert await alice.refused("POST", "messages", body) == (422, "idempotency.mismatch")
 
 
-async def test_a_retry_is_answered_after_the_pair_was_blocked(world: World) -> None:
-    alice, bob = await world.north.people("alice", "bob")
-    first = await alice.send(bob, "x", clientId="c")
-    await bob.post("blocks", {"targetId": alice.email}, status=201)
-    assert (await alice.send(bob, "x", clientId="c"))["id"] == first["id"]
-
-
 async def test_an_idempotency_key_makes_any_write_happen_once(world: World, prefix: str) -> None:
     alice, bob = await world.north.people("alice", "bob")
     key = {"idempotency-key": "k-1"}

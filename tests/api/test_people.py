@@ -180,9 +180,9 @@ async def test_the_platforms_path_leads_to_the_same_profile(world: World) -> Non
 async def test_a_retry_with_a_key_changes_once(world: World, prefix: str) -> None:
     (alice,) = await world.north.people("alice")
     key = {"idempotency-key": "k-1"}
-    first = await alice.put("people/me", {"company": "Acme"}, headers=key)
-    await alice.put("people/me", {"company": "Other"})
-    assert await alice.put("people/me", {"company": "Acme"}, headers=key) == first
+    await alice.put("people/me", {"company": "Acme"}, headers=key)
+    now = await alice.put("people/me", {"company": "Other"})
+    assert await alice.put("people/me", {"company": "Acme"}, headers=key) == now
     assert (await alice.get("people/me"))["company"] == "Other"
 
 

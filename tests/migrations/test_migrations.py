@@ -62,3 +62,28 @@ async def test_schema_sql_is_the_sum_of_the_migrations(fresh_database_url: str) 
 
     await migrate(fresh_database_url)
     assert SCHEMA.read_text(encoding="utf-8") == await describe(fresh_database_url)
+
+
+async def test_answers_that_keys_kept_are_purged_and_their_ids_stay(fresh_database_url: str) -> None:
+    files = migrations()
+    number = next(file.number for file in files if file.name == "0012_kept_answers.sql")
+    await migrate(fresh_database_url, files[: number - 1])
+    before = {
+        "message": '{"id":"385142270169145344","thread":"1","content":"a secret","attachments":[]}',
+        "read": '{"read":1}',
+        "ok": '{"success":true}',
+        "award": '{"badge":"385142270169145344","email":"bob@mail.test"}',
+        "in flight": "",
+    }
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute("insert into org (slug, name, settings, created_at) values ('o', 'o', '{}', now())")
+    await connection.executemany(
+        "insert into idempotency (org, person, key, fingerprint, status, body, created_at) "
+        "select id, $1, $2, '', 201, $3, now() from org",
+        [(person, key, body.encode()) for person in range(450) for key, body in before.items()],
+    )
+    await migrate(fresh_database_url)
+    rows = await connection.fetch("select distinct key, convert_from(body, 'UTF8') as body from idempotency")
+    await connection.close()
+    purged = {"message": '{"id":"385142270169145344"}', "award": ""}
+    assert {row["key"]: row["body"] for row in rows} == before | purged

@@ -33,8 +33,8 @@ PARAMETERS: dict[str, Schema] = {
     "idempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A key of your own for this write: sent again with the same key, it has one effect and the same "
-        "answer, for good.",
+        "description": "A key of your own for this write: sent again with the same key, it has one effect, for good; "
+        "the answer is the thing as you may see it by then, or the 404 of a thing that you may not.",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     },
 }

@@ -13,6 +13,7 @@ from plaza.entry.auth import OrganisationMissing, Unverified
 from plaza.entry.concurrency import TooManyAtOnce
 from plaza.entry.openapi_schemas import Schemas
 from plaza.kernel.errors import (
+    AnswerGone,
     Detail,
     InFlight,
     Invalid,
@@ -58,7 +59,7 @@ def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refu
     if route.writes:
         found += [TooLarge, UnsupportedMedia]
     if route.keyed:
-        found += [InFlight, Mismatch]
+        found += [InFlight, Mismatch] if route.again is None else [InFlight, Mismatch, AnswerGone]
     by_reason: dict[str, type[Refusal]] = {refusal.reason: refusal for refusal in [*found, *route.errors]}
     return list(by_reason.values())
 

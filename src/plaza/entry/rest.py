@@ -21,7 +21,8 @@ from plaza.entry.proxies import Proxies
 from plaza.entry.router import Router
 from plaza.kernel import idempotency, limits
 from plaza.kernel.context import Context, Organisation, Principal
-from plaza.kernel.errors import Forbidden, Invalid, MethodNotAllowed, Refusal, Unauthenticated
+from plaza.kernel.errors import AnswerGone, Forbidden, Invalid, MethodNotAllowed, Refusal, Unauthenticated
+from plaza.kernel.idempotency import Answer
 from plaza.kernel.ports import Store
 from plaza.kernel.routes import Auth, Route, Table, at_entry
 
@@ -172,11 +173,21 @@ class Rest:
             db = ctx.db
             earlier = await idempotency.claim(db, org=ctx.org.id, person=ctx.me.id, key=key, mark=mark, now=ctx.now)
             if earlier is not None:
-                return earlier.status, earlier.body
-            status, record = route.answer(await route.call(ctx, *arguments))
-            body = msgspec.json.encode(record)
-            await idempotency.store(db, org=ctx.org.id, person=ctx.me.id, key=key, status=status, body=body)
-            return status, body
+                return earlier.status, await _again(ctx, route, earlier)
+            result = await route.call(ctx, *arguments)
+            status, record = route.answer(result)
+            kept = msgspec.json.encode(route.kept(result))
+            await idempotency.store(db, org=ctx.org.id, person=ctx.me.id, key=key, status=status, body=kept)
+            return status, msgspec.json.encode(record)
+
+
+async def _again(ctx: Context, route: Route, earlier: Answer) -> bytes:
+    """The answer to a retry: the thing as the caller may see it now."""
+    if route.again is None:
+        return earlier.body
+    if earlier.thing is None:
+        raise AnswerGone
+    return msgspec.json.encode(await route.again(ctx, earlier.thing))
 
 
 def mounted(tables: Iterable[Table]) -> Iterable[tuple[str, Route]]:

@@ -137,6 +137,14 @@ class Mismatch(Refusal):
     message = "This key was used before for a different request."
 
 
+class AnswerGone(Refusal):
+    """The key's request had its effect, and nothing is kept that its answer could be made of: 410."""
+
+    status = HTTPStatus.GONE
+    reason = "idempotency.answer_gone"
+    message = "This request was done before, and its answer is no longer kept; read the thing itself."
+
+
 class Waiting(Refusal):
     """A refusal that passes: `retry_after` is in whole seconds."""
 

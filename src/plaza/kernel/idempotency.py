@@ -1,7 +1,8 @@
-"""Idempotency keys: the same key and request give the same answer and one effect, for good (contract, decision 29).
+"""Idempotency keys: the same key and request have one effect, for good (contract, decision 29).
 
 The key's row is written first, in the transaction of the use case itself: a second request with the key waits on that
-row's lock, a crash takes key and effect away together, and what is committed answers every retry.
+row's lock, a crash takes key and effect away together. Of the answer the row keeps the id of the thing, which a retry
+reads again as the caller may see it then; or the whole answer, where it is numbers alone (decisions/0002).
 """
 
 from __future__ import annotations
@@ -16,11 +17,25 @@ from plaza.kernel.sql import Database, Statement
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the first request with a key was answered."""
+    """What is kept of the answer to the first request with a key: `{"id": …}`, or numbers alone."""
 
     fingerprint: bytes
     status: int
     body: bytes
+
+    @property
+    def thing(self) -> str | None:
+        """The id of the thing that the answer showed."""
+        try:
+            return msgspec.json.decode(self.body, type=Thing).id
+        except msgspec.DecodeError:
+            return None
+
+
+class Thing(msgspec.Struct, frozen=True):
+    """The id of a record; what else the version before kept of it is passed over."""
+
+    id: str
 
 
 CLAIM = Statement(
@@ -72,5 +87,5 @@ async def claim(db: Database, *, org: int, person: int, key: str, mark: bytes, n
 
 
 async def store(db: Database, *, org: int, person: int, key: str, status: int, body: bytes) -> None:
-    """Remembers the answer, in the transaction that made it."""
+    """Keeps what a retry needs, in the transaction that made it."""
     await db.one(STORE, org=org, person=person, key=key, status=status, body=body)

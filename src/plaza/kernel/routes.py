@@ -12,7 +12,7 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -36,6 +36,8 @@ class Made(msgspec.Struct, Generic[T], frozen=True):
 
     record: T
     new: bool
+    id: int | None = None
+    """The id of a record that does not show it, for retries (`Route(again=…)`)."""
 
 
 class Signature(NamedTuple):
@@ -62,7 +64,9 @@ class Signature(NamedTuple):
 class Route:
     """One REST route; `path` is written below its prefix, with `:userId` for parameters.
 
-    `limits` come on top of the ordinary one: reads or writes of a person, sign-ins of a network.
+    `limits` come on top of the ordinary one: reads or writes of a person, sign-ins of a network. `again` reads the
+    record that a write answered once more, by its id where it takes one, for a retry with the same `Idempotency-Key`;
+    only an answer of numbers alone needs none.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Route:
         auth: Auth = "member",
         errors: Sequence[type[Refusal]] = (),
         limits: Sequence[Limit] = (),
+        again: UseCase | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -86,6 +91,14 @@ class Route:
         self.signature = signature(call)
         if tuple(map(snake, re.findall(r":(\w+)", path))) != self.signature.path:
             raise TypeError(f"{method} {path}: the parameters are not those of {call.__qualname__}")
+        self.again = None if again is None else _again(again)
+        if self.keyed and (_words(self.signature.returns) if again is None else not self._identified()):
+            raise TypeError(f"{method} {path}: say how a retry reads its answer again, by the id of its record")
+
+    def _identified(self) -> bool:
+        """Whether what the use case gives has an id."""
+        fields = msgspec.structs.fields(self.signature.returns)
+        return self.signature.finds or any(field.name == "id" for field in fields)
 
     @property
     def writes(self) -> bool:
@@ -96,6 +109,14 @@ class Route:
     def keyed(self) -> bool:
         """Whether it takes an `Idempotency-Key`: a write of somebody who is known."""
         return self.writes and self.auth in ("member", "staff")
+
+    def kept(self, result: Any) -> Any:
+        """What retries need of what the use case gave: the id of the record, or itself where it is numbers alone."""
+        if self.again is None:
+            return result
+        if isinstance(result, Made):
+            return {"id": result.record.id if result.id is None else str(result.id)}
+        return {"id": result.id}
 
     def answer(self, result: Any) -> tuple[HTTPStatus, Any]:
         """The status and the record of what the use case gave."""
@@ -163,6 +184,21 @@ def _ordinary(method: Method, auth: Auth) -> tuple[Limit, ...]:
     if auth not in ("public", "session"):
         return (READS,) if method == "GET" else (WRITES,)
     return () if method == "GET" else (SIGN_INS,)
+
+
+def _again(call: UseCase) -> Callable[[Any, str], Awaitable[Any]]:
+    """`call` as a function of the context and an id."""
+    named = signature(call).path
+    return call if named else lambda ctx, _: call(ctx)
+
+
+def _words(shape: Any) -> bool:
+    """Whether a record may hold a word of somebody's: whether it is more than numbers."""
+    return any(_bare(field.type) not in (bool, int) for field in msgspec.structs.fields(shape))
+
+
+def _bare(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
 
 
 def succeeded(result: object) -> object:

@@ -35,6 +35,7 @@ class Given(msgspec.Struct, frozen=True):
 
     verdict: str
     new: bool
+    id: int | None
     award: Award | None
 
 
@@ -102,6 +103,7 @@ GIVE = Statement(
             else 'given'
         end,
         exists (select 1 from made),
+        w.id,
         case when w.id is not null then row(b.id::text, whom.email, w.at) end
     from (select 1) one
     left join badge b on b.org = :org and b.id = :badge
@@ -109,6 +111,15 @@ GIVE = Statement(
     left join written w on true
     """,
     hot=True,
+)
+FIND = Statement(
+    "badges.find_award",
+    Award,
+    """
+    select a.badge::text, p.email, a.awarded_at
+    from badge_award a join person p on p.org = :org and p.id = a.person
+    where a.org = :org and a.id = :id and a.revoked_at is null
+    """,
 )
 TAKE_BACK = Statement(
     "badges.take_back",

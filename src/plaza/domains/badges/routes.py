@@ -20,6 +20,7 @@ TABLE = Table(
             status=201,
             auth="staff",
             errors=(service.NameTaken, service.NoCriterion),
+            again=service.badge,
         ),
         Route(
             "PUT",
@@ -27,6 +28,7 @@ TABLE = Table(
             service.change,
             auth="staff",
             errors=(service.NoSuchBadge, service.NoCriterion, service.BadgeChanged),
+            again=service.badge,
         ),
         Route("DELETE", "badges/:badgeId", service.retire, auth="staff", errors=(service.NoSuchBadge,)),
         Route(
@@ -36,6 +38,7 @@ TABLE = Table(
             status=201,
             auth="staff",
             errors=(service.NoSuchBadge, NoSuchPerson, service.BadgeRetired),
+            again=service.awarded,
         ),
         Route(
             "DELETE",

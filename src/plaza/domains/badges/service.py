@@ -140,7 +140,15 @@ async def award(ctx: Context, badge_id: str, recipient: Recipient) -> Made[Award
     given = await meet(ctx, PersonRef(recipient.email), "email", give)
     if given.award is None:
         raise _REFUSALS[given.verdict]
-    return Made(given.award, given.new)
+    return Made(given.award, given.new, given.id)
+
+
+async def awarded(ctx: Context, id: str) -> Award:  # noqa: A002 — the documentation's own name
+    """An award as it is now; `NoSuchBadge` where it was taken back."""
+    found = await ctx.db.maybe(awarding.FIND, org=ctx.org.id, id=ids.parse(id))
+    if found is None:
+        raise NoSuchBadge
+    return found
 
 
 async def take_back(ctx: Context, badge_id: str, email: PersonRef) -> Ok:

@@ -18,6 +18,12 @@ class Blocked(msgspec.Struct, frozen=True):
     block: Block | None
 
 
+class Found(msgspec.Struct, frozen=True):
+    """A block by its id."""
+
+    block: Block
+
+
 class BlockRow(msgspec.Struct, frozen=True):
     """A block in a list, with the length of the list."""
 
@@ -45,6 +51,14 @@ ADD = Statement(
     left join target on true
     left join written b on true
     left join person p on p.org = :org and p.id = b.blocked
+    """,
+)
+FIND = Statement(
+    "blocks.find",
+    Found,
+    f"""
+    select {_COLUMNS} from block b join person p on p.org = b.org and p.id = b.blocked
+    where b.org = :org and b.id = :id and b.blocker = :me
     """,
 )
 REMOVE = Statement(

@@ -9,7 +9,14 @@ from plaza.kernel.routes import Route, Table
 TABLE = Table(
     "blocks",
     routes=(
-        Route("POST", "blocks", service.block, status=201, errors=(service.SelfBlock, NoSuchPerson)),
+        Route(
+            "POST",
+            "blocks",
+            service.block,
+            status=201,
+            errors=(service.SelfBlock, NoSuchPerson, service.NoSuchBlock),
+            again=service.found,
+        ),
         Route("DELETE", "blocks/:userId", service.unblock),
         Route("GET", "blocks", service.blocks),
     ),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from plaza.domains.blocks import queries
 from plaza.domains.blocks.schemas import Block, NewBlock
 from plaza.domains.people import NoSuchPerson, invite, naming
-from plaza.kernel import addresses
+from plaza.kernel import addresses, ids
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
-from plaza.kernel.errors import Invalid
+from plaza.kernel.errors import Invalid, Missing
 from plaza.kernel.paging import Listing, Paging, listing
 from plaza.kernel.routes import Made
 from plaza.kernel.wire import Email, Ok, Record
@@ -19,6 +19,13 @@ class SelfBlock(Invalid):
 
     reason = "block.self"
     message = "You cannot block yourself."
+
+
+class NoSuchBlock(Missing):
+    """The caller has no block of this id, or has lifted it."""
+
+    reason = "block.not_found"
+    message = "There is no such block."
 
 
 class Absent(Record):
@@ -50,6 +57,14 @@ async def block(ctx: Context, wish: NewBlock) -> Made[Block]:
         raise SelfBlock
     _part(ctx, done.target, done.block.target_id)
     return Made(done.block, new=bool(done.new))
+
+
+async def found(ctx: Context, id: str) -> Block:  # noqa: A002 — the documentation's own name
+    """A block of yours as it is now."""
+    row = await ctx.db.maybe(queries.FIND, **ctx.viewer, id=ids.parse(id))
+    if row is None:
+        raise NoSuchBlock
+    return row.block
 
 
 async def unblock(ctx: Context, user_id: PersonRef) -> Ok:

@@ -26,6 +26,12 @@ class Moved(msgspec.Struct, frozen=True):
     connection: Connection | None
 
 
+class Found(msgspec.Struct, frozen=True):
+    """A connection by its id."""
+
+    connection: Connection
+
+
 def _fresh(column: str) -> str:
     """Taken from the new request, except where it answers a pending one."""
     return f"{column} = case when c.status = 'pending' then c.{column} else excluded.{column} end"
@@ -122,6 +128,16 @@ RESPOND = Statement(
     left join seen on true
     left join done c on true
     {people(":me")}
+    """,
+    hot=True,
+)
+FIND = Statement(
+    "connections.find",
+    Found,
+    f"""
+    with {SEEN}
+    select {columns(":me")} from seen c {people(":me")}
+    where not {policies.blocked("c.requester", "c.target")}
     """,
     hot=True,
 )

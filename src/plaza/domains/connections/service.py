@@ -141,6 +141,14 @@ def _moved(moved: Moved) -> Connection:
     return moved.connection
 
 
+async def found(ctx: Context, id: str) -> Connection:  # noqa: A002 — the documentation's own name
+    """A connection of yours as it is now."""
+    row = await ctx.db.maybe(queries.FIND, **ctx.viewer, id=ids.parse(id))
+    if row is None:
+        raise NoSuchConnection
+    return row.connection
+
+
 async def respond(ctx: Context, id: str, response: Response) -> Connection:  # noqa: A002 — the documentation's own name
     """Accept or reject a request that was sent to you."""
     return _moved(

@@ -108,6 +108,19 @@ REMOVE = Statement(
     """,
     hot=True,
 )
+_SHOWN = "f.id::text, a.email, b.email, f.following_type, f.muted, f.notify_on_post, f.created_at"
+_PEOPLE = """join person a on a.org = :org and a.id = f.follower
+    join person b on b.org = :org and b.id = f.person"""
+
+FIND = Statement(
+    "follows.find",
+    Follow,
+    f"""
+    select {_SHOWN} from follow f {_PEOPLE}
+    where f.org = :org and f.id = :id and f.follower = :me and not {policies.blocked(":me", "f.following")}
+    """,
+    hot=True,
+)
 CHANGE = Statement(
     "follows.change",
     Follow,
@@ -117,10 +130,7 @@ CHANGE = Statement(
         where {_NAMED} and not {policies.blocked(":me", "f.following")}
         returning f.*
     )
-    select f.id::text, a.email, b.email, f.following_type, f.muted, f.notify_on_post, f.created_at
-    from changed f
-    join person a on a.org = :org and a.id = f.follower
-    join person b on b.org = :org and b.id = f.person
+    select {_SHOWN} from changed f {_PEOPLE}
     """,
     hot=True,
 )

@@ -8,7 +8,7 @@ from plaza.domains.follows import queries
 from plaza.domains.follows.queries import Added
 from plaza.domains.follows.schemas import Follow, FollowChanges, Followed, Follower, Following, NewFollow, Which
 from plaza.domains.people import NoSuchPerson, meet
-from plaza.kernel import addresses
+from plaza.kernel import addresses, ids
 from plaza.kernel.addresses import PersonRef
 from plaza.kernel.context import Context
 from plaza.kernel.errors import Forbidden, Invalid, Missing, Refusal
@@ -68,6 +68,14 @@ async def follow(ctx: Context, wish: NewFollow) -> Made[Follow]:
         if added.new:
             token.keep()
         return Made(added.follow, added.new)
+
+
+async def found(ctx: Context, id: str) -> Follow:  # noqa: A002 — the documentation's own name
+    """A follow of yours as it is now."""
+    follow = await ctx.db.maybe(queries.FIND, **ctx.viewer, id=ids.parse(id))
+    if follow is None:
+        raise NotFollowed
+    return follow
 
 
 async def change(ctx: Context, following_id: PersonRef, changes: FollowChanges) -> Follow:

@@ -51,6 +51,8 @@ SEND = Statement(
             when me.id is null then 'suspended'
             when peer.id is null then 'nobody'
             when peer.id = me.id then 'self'
+            when prior.fingerprint = :fingerprint
+                and ({policies.blocked(":me", "peer.id")} or not {visible("prior")}) then 'gone'
             when prior.fingerprint = :fingerprint then 'again'
             when prior.id is not null then 'different'
             when {policies.blocked(":me", "peer.id")} then 'blocked'
@@ -104,8 +106,7 @@ SEND = Statement(
     left join (select * from written union all select * from prior) m on judged.verdict in ('stored', 'again')
     left join me s on s.id = m.sender
     left join peer r on r.id = m.recipient
-    -- A retry is answered as the message was: how it has fared since is for the history to tell.
-    left join (select null::timestamptz as delivered_at, null::timestamptz as read_at) fate on true
+    {told(":me")}
     {quoted(":me")}
     """,
     hot=True,

@@ -18,6 +18,7 @@ SENDING = (
     service.NotConnected,
     service.NoSuchReply,
     MessageTooLarge,
+    service.NoSuchMessage,
     NoSuchPerson,
     Suspended,
     Mismatch,
@@ -39,7 +40,15 @@ def sent(message: Message) -> Sent:
 TABLE = Table(
     "messages",
     routes=(
-        Route("POST", "messages", service.send, status=201, errors=SENDING, limits=(FIRST_MESSAGES,)),
+        Route(
+            "POST",
+            "messages",
+            service.send,
+            status=201,
+            errors=SENDING,
+            limits=(FIRST_MESSAGES,),
+            again=service.message,
+        ),
         Route("GET", "messages/threads", service.threads),
         Route("GET", "messages/thread/:userId", service.thread, errors=(NoSuchPerson, service.NoSuchMessage)),
         Route("POST", "messages/read", service.mark_read),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaza.domains.messages import first_messages, list_queries, queries, sizes
+from plaza.domains.messages import first_messages, list_queries, queries, retries, sizes
 from plaza.domains.messages.list_queries import Slice
 from plaza.domains.messages.queries import Sent
 from plaza.domains.messages.schemas import (
@@ -96,11 +96,15 @@ _REFUSALS: dict[str, type[Refusal]] = {
     "unconnected": NotConnected,
     "no_reply": NoSuchReply,
     "too_large": sizes.MessageTooLarge,
+    "gone": NoSuchMessage,
 }
 
 
 async def send(ctx: Context, message: NewMessage) -> Message:
-    """Send a direct message; the same `clientId` to the same person gives the same message, however often sent."""
+    """Send a direct message; the same `clientId` to the same person gives the same message, however often sent.
+
+    A retry is answered with the message as you may see it by then, deleted or read; where you may not, with 404.
+    """
     if not message.content.strip() and not message.attachments:
         raise EmptyMessage
     draft = _draft(ctx, message)
@@ -142,6 +146,14 @@ def _draft(ctx: Context, message: NewMessage) -> dict[str, Any]:
         "connections_only": ctx.org.settings.dm_policy == "connections",
     }
     return draft | {"room": sizes.room(draft)}
+
+
+async def message(ctx: Context, id: str) -> Message:  # noqa: A002 — the documentation's own name
+    """A message as you may see it now."""
+    found = await ctx.db.maybe(retries.FIND, **ctx.viewer, id=ids.parse(id))
+    if found is None:
+        raise NoSuchMessage
+    return found.message
 
 
 async def threads(ctx: Context, page: ThreadsPage) -> Threads:

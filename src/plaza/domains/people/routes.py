@@ -11,14 +11,14 @@ TABLE = Table(
     "people",
     routes=(
         Route("GET", "people/me", profiles.me),
-        Route("PUT", "people/me", profiles.change_me, errors=CHANGING),
+        Route("PUT", "people/me", profiles.change_me, errors=CHANGING, again=profiles.me),
     ),
 )
 PLATFORM = Table(
     "platform",
     routes=(
         Route("GET", "client-data/profile", profiles.me),
-        Route("PUT", "client-data/profile", profiles.change_me, errors=CHANGING),
+        Route("PUT", "client-data/profile", profiles.change_me, errors=CHANGING, again=profiles.me),
     ),
     root=True,
 )
