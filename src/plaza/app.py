@@ -58,6 +58,7 @@ from plaza.settings import Settings
 from plaza.store import log as event_log
 from plaza.store.postgres import Postgres
 from plaza.store.relay import RETRY_SECONDS, Relay
+from plaza.store.room import watched
 from plaza.upkeep import Upkeep, endings, keep
 
 log = structlog.get_logger("plaza.app")
@@ -136,6 +137,7 @@ class Plaza:
             self.switchboard.run,
             self.relay.run,
             self.tracker.run,
+            self.room.run,
             self.postman.run,
             Lister(self.store).run,
             Awarder(self.store, self.clock, self.new_id, lambda: self.relay.leads).run,
@@ -158,21 +160,16 @@ class Plaza:
     def _build_entry(self) -> None:
         self.limits = Limits(time.monotonic, self.settings.limit_amounts, on=self.settings.rate_limits == "on")
         self.concurrency = Concurrency()
-        self.status = Status(self._ask_store)
+        self.room = watched(self.store, self.settings)
+        self.status = Status(self._ask_store, lambda: self.room.full)
         self.proxies = Proxies(self.settings.trusted_proxies)
         self.rest = Rest(
-            catalogue.TABLES,
-            self.authenticator,
-            self.store,
-            self._context,
-            self.limits,
-            self.meter,
-            self.proxies,
-            self.concurrency,
-            self.settings.body_bytes,
+            *(catalogue.TABLES, self.authenticator, self.store, self._context, self.limits, self.meter, self.proxies),
+            *(self.concurrency, self.settings.body_bytes, self.room.check),
         )
         self.gateway = Gateway(
-            catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter, self.concurrency
+            *(catalogue.TABLES, self.authenticator, self._context, self.limits, self.meter, self.concurrency),
+            room=self.room.check,
         )
         self.sockets = Server(
             {NAMESPACE: self.gateway}, bounds.options(self.settings, self.proxies, self.gateway.admit)

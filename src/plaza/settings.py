@@ -19,6 +19,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 LAST_PORT = 65_535
 LETTERS_PER_NETWORK, LETTERS_PER_ORGANISATION = 60, 1_000
+PERSON_BYTES_A_DAY, ORGANISATION_BYTES_A_DAY = 100_000_000, 10_000_000_000
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]]+)(?::(?P<port>\d{1,5}))?/?"
@@ -40,6 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A Redis or Valkey between several nodes: redis://user:password@host:port/number, rediss://…; else PostgreSQL."""
     pool_size: Annotated[int, Meta(ge=2, le=100)] = 10
     rate_limits: Literal["on", "off"] = "on"
+    person_bytes_a_day: Annotated[int, Meta(ge=1_048_576)] = PERSON_BYTES_A_DAY
+    """What one person may write in a day: bytes of request bodies and of the payloads of events."""
+    organisation_bytes_a_day: Annotated[int, Meta(ge=1_048_576)] = ORGANISATION_BYTES_A_DAY
+    """The same of everybody in an organisation together."""
+    free_space_percent: Annotated[float, Meta(ge=0, le=50)] = 5.0
+    """With less than this free on the disk of `data_dir` nothing is written; 0 for no such mark."""
     cors_origins: list[str] = []
     """Origins of browsers that may call the API and open sockets, beside its own; `*` for any (no cookie is used)."""
     trusted_proxies: list[str] = []
@@ -96,8 +103,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         given = {
             "accounts.letters_network": self.letters_per_network,
             "accounts.letters": self.letters_per_organisation,
+            "bytes.person": self.person_bytes_a_day,
+            "bytes.organisation": self.organisation_bytes_a_day,
         }
-        defaults = {"accounts.letters_network": LETTERS_PER_NETWORK, "accounts.letters": LETTERS_PER_ORGANISATION}
+        defaults = {
+            "accounts.letters_network": LETTERS_PER_NETWORK,
+            "accounts.letters": LETTERS_PER_ORGANISATION,
+            "bytes.person": PERSON_BYTES_A_DAY,
+            "bytes.organisation": ORGANISATION_BYTES_A_DAY,
+        }
         return {name: amount for name, amount in given.items() if amount != defaults[name]}
 
     @property

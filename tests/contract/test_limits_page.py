@@ -17,6 +17,7 @@ from plaza.entry.sockets import TABLE as SOCKETS
 from plaza.kernel.limits import EVENTS, READS, SIGN_INS, STRANGERS, WRITES, Limit
 from plaza.kernel.routes import Route, Table
 from plaza.kernel.wire import Ok
+from plaza.settings import Settings
 
 FILE = Path(__file__).parents[2] / "docs" / "limits.md"
 BEGINS, ENDS = "<!-- rates: made by tests/contract/test_limits_page.py -->\n", "<!-- end of rates -->\n"
@@ -74,6 +75,12 @@ def test_two_limits_of_one_name_are_a_mistake() -> None:
     routes = tuple(Route("POST", path, verb, limits=(limit,)) for path, limit in (("a", one), ("b", other)))
     with pytest.raises(ValueError, match="two limits are called one"):
         every([Table("test", routes)])
+
+
+@pytest.mark.parametrize("setting", ["person_bytes_a_day", "organisation_bytes_a_day", "free_space_percent"])
+def test_the_file_has_the_defaults_of_what_bounds_the_store(setting: str) -> None:
+    row = f"| `{setting}` | `PLAZA_{setting.upper()}` | {getattr(Settings(), setting):,g} "
+    assert row.replace("1e+08", "100,000,000").replace("1e+10", "10,000,000,000") in FILE.read_text("utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from plaza.entry import decoding
@@ -25,7 +26,7 @@ from plaza.entry.sockets import Complaint, FreshToken, Handshake, Notice, Replay
 from plaza.kernel.context import Organisation, Principal
 from plaza.kernel.errors import Invalid, Refusal, TooMany, Unauthenticated
 from plaza.kernel.limits import CONNECTS, EVENTS, EXPIRED_TOKENS, STRANGERS, Limit, Take, takes
-from plaza.kernel.routes import Event, Table, at_entry
+from plaza.kernel.routes import Event, Table
 from plaza.kernel.wire import Body
 from plaza.realtime import UNREADABLE, Frame, NotNow, Refused, Server, Socket
 from plaza.realtime.endings import BY_CLIENT
@@ -70,6 +71,7 @@ class Gateway:
         allow: Limits,
         meter: Meter,
         concurrency: Concurrency,
+        room: Callable[[], None],
     ) -> None:
         self._events = {event.name: event for table in tables for event in table.events}
         self._authenticator = authenticator
@@ -77,6 +79,8 @@ class Gateway:
         self._limits = allow
         self._meter = meter
         self._concurrency = concurrency
+        self._room = room
+        """Refuses what would write where the store has no room."""
         self._announcements = Announcements(self._announce, self._here)
         self.server: Server
         self.arrived: Present
@@ -183,7 +187,7 @@ class Gateway:
     async def _answer(self, socket: Socket, event: str, args: list[Any]) -> object:
         session: Session = socket.data
         found = self._events.get(event)
-        self._spend(socket, session, (EVENTS,) if found is None else at_entry(found.limits))
+        self._spend(socket, session, (EVENTS,) if found is None else found.per_request)
         if len(args) > 1:
             raise Invalid("An event takes one argument.")
         given = args[0] if args else None
@@ -198,11 +202,15 @@ class Gateway:
             return await self.replay(socket, session, decoding.payload(Since, given) or Since())
         if found is None:
             raise UnknownEvent
-        return await self._call(socket, session, found, decoding.payload(found.signature.body, given))
+        payload = decoding.payload(found.signature.body, given)
+        if found.writes:
+            self._room()
+            self._spend(socket, session, found.per_byte, len(msgspec.json.encode(payload)))
+        return await self._call(socket, session, found, payload)
 
-    def _spend(self, socket: Socket, session: Session, limits: Iterable[Limit]) -> None:
+    def _spend(self, socket: Socket, session: Session, limits: Iterable[Limit], amount: int = 1) -> None:
         org, person = session.org.id, session.principal.id
-        self._limits.take(*takes(limits, org=org, person=person, address=socket.address))
+        self._limits.take(*takes(limits, org=org, person=person, address=socket.address, amount=amount))
 
     async def _call(self, socket: Socket, session: Session, event: Event, payload: Body | None) -> object:
         if event.quiet is not None and _too_soon(session, event.quiet(payload)):

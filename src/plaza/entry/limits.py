@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from plaza.kernel.limits import Key, Take
+from plaza.kernel.limits import Key, Limit, Take
 
 MOST_BUCKETS = 200_000
 """Buckets kept; the one used longest ago goes first, and is full again by then."""
@@ -22,6 +22,8 @@ SHARE_SECONDS = 0.5
 """How often a process says what it has let pass."""
 SHARED_PART = 8
 """Said is what took more than such a part of its rate: less cannot become too much on so many processes."""
+KEPT_PART = 0.002
+"""Of a bucket that fills slowly, less than such a part of the whole is said when more has come together."""
 MOST_SHARED = 80
 """Buckets of which something is said at once, the greediest first: a message that fits into one notification."""
 
@@ -47,6 +49,8 @@ class Limits:
         self.on = on
         self._buckets: OrderedDict[Key, tuple[float, float]] = OrderedDict()
         self._spent: dict[Key, Spend] = {}
+        self._kept: OrderedDict[Key, Spend] = OrderedDict()
+        """Of buckets that fill slowly, what is too little to be said yet and may become much."""
 
     def take(self, *takes: Take) -> None:
         """Takes all of them, or none: the refusal of the limit that takes longest to fill again, with the seconds."""
@@ -62,11 +66,7 @@ class Limits:
             raise worst.refusal(retry_after=max(1, math.ceil(wait)))
         for key, limit, amount in takes:
             self._move(key, -amount)
-            if not limit.shared:
-                continue
-            spent = self._spent.get(key)
-            tokens = amount if spent is None else spent.tokens + amount
-            self._spent[key] = Spend(key, tokens, limit.each_second, limit.capacity)
+            self._note(key, limit, amount)
 
     def give_back(self, *takes: Take) -> None:
         """Puts tokens back that were taken for what then did not happen."""
@@ -75,9 +75,14 @@ class Limits:
         for key, limit, amount in self._in_force(takes):
             self._level(key, limit.each_second, limit.capacity)
             self._move(key, amount)
-            spent = self._spent.get(key)
-            tokens = 0 if spent is None else spent.tokens
-            self._spent[key] = Spend(key, tokens - amount, limit.each_second, limit.capacity)
+            self._note(key, limit, -amount)
+
+    def _note(self, key: Key, limit: Limit, tokens: int) -> None:
+        if not limit.shared:
+            return
+        spent = self._spent.get(key) or self._kept.pop(key, None)
+        total = tokens if spent is None else spent.tokens + tokens
+        self._spent[key] = Spend(key, total, limit.each_second, limit.capacity)
 
     def _in_force(self, takes: tuple[Take, ...]) -> tuple[Take, ...]:
         """With the amounts of the settings, where they say another one than the limits themselves."""
@@ -91,11 +96,14 @@ class Limits:
 
     def spent(self) -> list[Spend]:
         """What was let pass since the last time of those who took much; who finds no room is said the next time."""
-        many = {
-            key: spend
-            for key, spend in self._spent.items()
-            if abs(spend.tokens) > spend.each_second * SHARE_SECONDS / SHARED_PART
-        }
+        many = {}
+        for key, spend in self._spent.items():
+            if abs(spend.tokens) > max(spend.each_second * SHARE_SECONDS / SHARED_PART, spend.burst * KEPT_PART):
+                many[key] = spend
+            elif spend.burst * KEPT_PART > spend.each_second * SHARE_SECONDS / SHARED_PART:
+                self._kept[key] = spend
+        while len(self._kept) > MOST_BUCKETS:
+            self._kept.popitem(last=False)
         greedy = heapq.nlargest(MOST_SHARED, many.values(), key=lambda spend: abs(spend.tokens) / spend.each_second)
         for spend in greedy:
             del many[spend.key]

@@ -12,6 +12,7 @@ from plaza.entry.answers import ErrorBody
 from plaza.entry.auth import OrganisationMissing, Unverified
 from plaza.entry.concurrency import TooManyAtOnce
 from plaza.entry.openapi_schemas import Schemas
+from plaza.kernel import routes
 from plaza.kernel.errors import (
     AnswerGone,
     Detail,
@@ -21,6 +22,7 @@ from plaza.kernel.errors import (
     Missing,
     Refusal,
     StaffOnly,
+    StoreFull,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -57,7 +59,7 @@ def refusals(route: Route, admission: Iterable[type[Refusal]]) -> list[type[Refu
     if route.auth == "staff":
         found.append(StaffOnly)
     if route.writes:
-        found += [TooLarge, UnsupportedMedia]
+        found += [StoreFull, TooLarge, UnsupportedMedia, *routes.refusals(route.per_byte)]
     if route.keyed:
         found += [InFlight, Mismatch] if route.again is None else [InFlight, Mismatch, AnswerGone]
     by_reason: dict[str, type[Refusal]] = {refusal.reason: refusal for refusal in [*found, *route.errors]}
@@ -96,10 +98,9 @@ class Answers:
         }
 
     def _common(self, status: HTTPStatus, group: Sequence[type[Refusal]], route: Route) -> dict[str, Any]:
-        name = status.phrase.replace(" ", "")
-        reasons = [refusal.reason for refusal in group]
-        if self._shared.setdefault(name, reasons) != reasons:
-            name += route.auth.capitalize()
+        plain, reasons = status.phrase.replace(" ", ""), [refusal.reason for refusal in group]
+        names = (plain, plain + route.auth.capitalize(), f"{plain}{route.auth.capitalize()}{route.method.capitalize()}")
+        name = next(name for name in names if self._shared.setdefault(name, reasons) == reasons)
         if name not in self.responses:
             self.responses[name] = self._refused(status, group)
         return {"$ref": f"#/components/responses/{name}"}

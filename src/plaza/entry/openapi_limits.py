@@ -35,7 +35,7 @@ def described(tables: Sequence[Table]) -> list[dict[str, Any]]:
     return [
         {
             "name": limit.name,
-            "about": limit.about,
+            "about": _about(limit),
             "scope": limit.scope,
             "for": SCOPES[limit.scope],
             "amount": limit.amount,
@@ -56,7 +56,7 @@ def rate(limit: Limit) -> str:
 def page(tables: Sequence[Table]) -> str:
     """The two tables of docs/limits.md, in Markdown."""
     limits = [
-        (f"`{limit.name}`", rate(limit), f"{limit.capacity:,}", SCOPES[limit.scope], _reason(limit), limit.about)
+        (f"`{limit.name}`", rate(limit), f"{limit.capacity:,}", SCOPES[limit.scope], _reason(limit), _about(limit))
         for limit in every(tables)
     ]
     bounded = [
@@ -64,6 +64,10 @@ def page(tables: Sequence[Table]) -> str:
     ]
     heads = ("limit", "rate", "at once", "for", "refusal", "what counts")
     return f"{_table(heads, limits)}\n\n{_table(('route or event', 'limits'), bounded)}\n"
+
+
+def _about(limit: Limit) -> str:
+    return limit.about if limit.setting is None else f"{limit.about} A setting: `{limit.setting}`."
 
 
 def _reason(limit: Limit) -> str:

@@ -16,7 +16,7 @@ from plaza.entry.openapi_schemas import Schema, Schemas
 from plaza.entry.rest import Failure
 from plaza.entry.socket_refusals import ENDINGS, TooManySockets
 from plaza.entry.sockets import FreshToken, Handshake, Replayed, Since
-from plaza.kernel.errors import Detail, Invalid, Refusal, TooMany, Unauthenticated, Unavailable
+from plaza.kernel.errors import Detail, Invalid, Refusal, StoreFull, TooMany, Unauthenticated, Unavailable
 from plaza.kernel.limits import EVENTS, Limit
 from plaza.kernel.routes import Event, Table, succeeded
 from plaza.kernel.wire import Body, Ok
@@ -76,7 +76,8 @@ def _spoken(table: Table, event: Event) -> Spoken:
     shape = event.signature
     merged = event.reply is succeeded
     answer = shape.returns if merged else typing.get_type_hints(event.reply).get("return", shape.returns)
-    return Spoken(event.name, table.name, shape.summary, shape.body, answer, merged, event.errors, event.limits)
+    errors = (*event.errors, StoreFull) if event.writes else event.errors
+    return Spoken(event.name, table.name, shape.summary, shape.body, answer, merged, errors, event.limits)
 
 
 def asked(tables: Iterable[Table]) -> list[Any]:

@@ -24,7 +24,7 @@ from plaza.kernel.context import Context, Organisation, Principal
 from plaza.kernel.errors import AnswerGone, Forbidden, Invalid, MethodNotAllowed, Refusal, Unauthenticated
 from plaza.kernel.idempotency import Answer
 from plaza.kernel.ports import Store
-from plaza.kernel.routes import Auth, Route, Table, at_entry
+from plaza.kernel.routes import Auth, Route, Table
 
 log = structlog.get_logger("plaza.rest")
 PREFIXES = ("client/community", "community")
@@ -73,6 +73,7 @@ class Rest:
         proxies: Proxies,
         concurrency: Concurrency,
         body_bytes: int,
+        room: Callable[[], None],
     ) -> None:
         self._authenticator = authenticator
         self._store = store
@@ -82,6 +83,7 @@ class Rest:
         self._proxies = proxies
         self._concurrency = concurrency
         self._body_bytes = body_bytes
+        self._room = room
         self._router: Router[Target] = Router()
         self._private: dict[bytes, PrivatePage] = {}
         for path, route in mounted(tables):
@@ -138,11 +140,14 @@ class Rest:
         org = await self._authenticator.organisation(request.only("orgid"))
         person = await self._person(org, route.auth, request)
         ctx = self._context(org, person, request_id=request.id, address=address)
-        ctx.spend(*at_entry(route.limits))
+        ctx.spend(*route.per_request)
+        if route.writes:
+            self._room()
         shape = route.signature
         asked = decoding.query(shape.query, request.query())
         raw = await request.body(self._body_bytes) if route.writes else b""
         sent = decoding.body(shape.body, raw, request.header("content-type"))
+        ctx.spend(*route.per_byte, amount=len(raw))
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
         key = request.only("idempotency-key") if route.keyed else None

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from plaza.entry.http import Request, Send, respond
-from plaza.kernel.errors import Unavailable
+from plaza.kernel.errors import StoreFull, Unavailable
 
 CHECK_SECONDS = 1.0
 """How long an answer of the store holds, so that probes cost it nothing."""
@@ -22,11 +22,12 @@ class Health(msgspec.Struct):
 
 
 class Status:
-    """`draining` turns readiness off before anything else happens."""
+    """`draining` turns readiness off before anything else happens; so does a store that is `full`."""
 
-    def __init__(self, ask: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[None]], full: Callable[[], bool]) -> None:
         self.draining = False
         self._ask = ask
+        self._full = full
         self._checked = float("-inf")
 
     async def health(self, request: Request, send: Send) -> None:
@@ -49,4 +50,4 @@ class Status:
             except Unavailable:
                 return "store"
             self._checked = time.monotonic()
-        return None
+        return StoreFull.reason if self._full() else None

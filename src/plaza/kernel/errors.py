@@ -183,6 +183,13 @@ class Unavailable(Waiting):
     message = "The server cannot reach its store; try again in a moment."
 
 
+class StoreFull(Unavailable):
+    """The store has no room to write: 503; reading goes on."""
+
+    reason = "store.full"
+    message = "The store has no room left: what is there can be read, nothing can be written for now."
+
+
 def locate(error: BaseException) -> str:
     """The class of an error and the last two of our files that it came through, with their lines.
 

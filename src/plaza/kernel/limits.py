@@ -39,6 +39,10 @@ class Limit(NamedTuple):
     """Whether all processes have one bucket; not where to publish each use would cost more than what it bounds."""
     by_use_case: bool = False
     """The use case takes the tokens (`ctx.spend`) for what it does; otherwise the entry takes one for each request."""
+    of_bytes: bool = False
+    """The entry takes as many tokens as the body of a request, or the payload of an event, has bytes."""
+    setting: str | None = None
+    """The setting that decides the amount."""
 
     @property
     def capacity(self) -> int:
@@ -126,6 +130,42 @@ APPROACHES = Limit(
     refusal=TooManyApproaches,
     by_use_case=True,
 )
+
+
+class TooManyBytes(TooMany):
+    """The caller has written as many bytes as a person may in a day."""
+
+    reason = "quota.person_bytes"
+    message = "You have written as much as one person may in a day; wait before you write more."
+
+
+class OrganisationFull(TooMany):
+    """The organisation has written as many bytes as it may in a day."""
+
+    reason = "quota.organisation_bytes"
+    message = "This organisation has written as much as it may in a day; wait before you write more."
+
+
+PERSON_BYTES = Limit(
+    "bytes.person",
+    100_000_000,
+    86_400,
+    "Bytes of the bodies of writing requests and the payloads of writing events.",
+    refusal=TooManyBytes,
+    of_bytes=True,
+    setting="person_bytes_a_day",
+)
+ORGANISATION_BYTES = Limit(
+    "bytes.organisation",
+    10_000_000_000,
+    86_400,
+    "The same bytes, of everybody.",
+    "organisation",
+    refusal=OrganisationFull,
+    of_bytes=True,
+    setting="organisation_bytes_a_day",
+)
+BYTES = (PERSON_BYTES, ORGANISATION_BYTES)
 
 
 def takes(

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 
 from plaza.kernel.errors import Refusal, TooMany
-from plaza.kernel.limits import EVENTS, READS, SIGN_INS, WRITES, Limit
+from plaza.kernel.limits import BYTES, EVENTS, ORGANISATION_BYTES, READS, SIGN_INS, WRITES, Limit
 from plaza.kernel.wire import Body, Query
 
 T = TypeVar("T")
@@ -86,8 +86,9 @@ class Route:
         self.call = call
         self.status = HTTPStatus(status)
         self.auth = auth
-        self.errors = (*errors, *refusals(limits))
         self.limits = (*_ordinary(method, auth), *limits)
+        self.per_request, self.per_byte = _by_unit(self.limits)
+        self.errors = (*errors, *refusals(limits))
         self.signature = signature(call)
         if tuple(map(snake, re.findall(r":(\w+)", path))) != self.signature.path:
             raise TypeError(f"{method} {path}: the parameters are not those of {call.__qualname__}")
@@ -129,7 +130,7 @@ class Event:
     """One socket event that clients emit; `reply` shapes the acknowledgement from what the use case gives.
 
     `quiet` names the target of a payload: a socket's second event to the same target within a second is passed over.
-    `limits` come on top of that of all events.
+    `writes` says that it is stored. `limits` come on top of that of all events, and of those of bytes if it writes.
     """
 
     def __init__(
@@ -141,13 +142,16 @@ class Event:
         errors: Sequence[type[Refusal]] = (),
         quiet: Callable[[Any], str] | None = None,
         limits: Sequence[Limit] = (),
+        writes: bool = False,
     ) -> None:
         self.name = name
         self.call = call
         self.reply = reply or succeeded
-        self.errors = (*errors, *refusals(limits))
+        self.writes = writes
         self.quiet = quiet
-        self.limits = (EVENTS, *limits)
+        self.limits = (EVENTS, *(BYTES if writes else ()), *limits)
+        self.per_request, self.per_byte = _by_unit(self.limits)
+        self.errors = (*errors, *refusals(self.limits))
         self.signature = signature(call)
 
 
@@ -175,15 +179,16 @@ def refusals(limits: Iterable[Limit]) -> Iterable[type[Refusal]]:
     return (limit.refusal for limit in limits if limit.refusal is not TooMany)
 
 
-def at_entry(limits: Iterable[Limit]) -> tuple[Limit, ...]:
-    """The limits of which every request takes a token as it comes in."""
-    return tuple(limit for limit in limits if not limit.by_use_case)
+def _by_unit(limits: Iterable[Limit]) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
+    """The limits of which the entry takes a token for each request, and those of which it takes one for each byte."""
+    entry = [limit for limit in limits if not limit.by_use_case]
+    return tuple(limit for limit in entry if not limit.of_bytes), tuple(limit for limit in entry if limit.of_bytes)
 
 
 def _ordinary(method: Method, auth: Auth) -> tuple[Limit, ...]:
     if auth not in ("public", "session"):
-        return (READS,) if method == "GET" else (WRITES,)
-    return () if method == "GET" else (SIGN_INS,)
+        return (READS,) if method == "GET" else (WRITES, *BYTES)
+    return () if method == "GET" else (SIGN_INS, ORGANISATION_BYTES)
 
 
 def _again(call: UseCase) -> Callable[[Any, str], Awaitable[Any]]:

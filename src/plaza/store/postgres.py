@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 
-from plaza.kernel.errors import InFlight, Unavailable
+from plaza.kernel.errors import InFlight, StoreFull, Unavailable
 from plaza.kernel.sql import Duplicate, Statement
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class Connected(_Speaker):
         except asyncpg.exceptions.UniqueViolationError as error:
             raise Duplicate(error.constraint_name) from error
         except OUTAGES as error:
-            raise Unavailable from error
+            raise unavailable(error) from error
         finally:
             if self._spoken is not None:
                 self._spoken(statement.name, time.perf_counter() - begun)
@@ -161,6 +161,8 @@ class Postgres(_Speaker):
         self.url = url
         self.announced: Callable[[], None] = lambda: None
         """Called when a fact may have been committed."""
+        self.refused: Callable[[], None] = lambda: None
+        """Called when the server had no room on its disk."""
         self.spoken = spoken
         self._size = size
         self._seconds = seconds
@@ -203,10 +205,14 @@ class Postgres(_Speaker):
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connected]:
         """A connection of the pool; `Unavailable` when there is none within two seconds or it breaks."""
-        with outages():
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                db = Connected(connection, self.spoken)
-                yield db
+        try:
+            with outages():
+                async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                    db = Connected(connection, self.spoken)
+                    yield db
+        except StoreFull:
+            self.refused()
+            raise
         if db.announced:
             self.announced()
 
@@ -228,10 +234,20 @@ class Postgres(_Speaker):
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 records = await Connected(connection, self.spoken).fetch(statement, values)
         except OUTAGES as error:
-            raise Unavailable from error
+            raise unavailable(error) from error
+        except StoreFull:
+            self.refused()
+            raise
         if statement.announces:
             self.announced()
         return records
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """The refusal for an outage."""
+    if isinstance(error, asyncpg.exceptions.DiskFullError):
+        return StoreFull(retry_after=5)
+    return Unavailable()
 
 
 @contextlib.contextmanager
@@ -240,7 +256,7 @@ def outages() -> Iterator[None]:
     try:
         yield
     except OUTAGES as error:
-        raise Unavailable from error
+        raise unavailable(error) from error
 
 
 def is_outage(db: Connected, error: Exception) -> bool:

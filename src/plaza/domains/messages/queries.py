@@ -6,7 +6,7 @@ import msgspec
 
 from plaza.domains.messages import sizes
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
-from plaza.domains.messages.fragments import columns, quoted, unread, visible
+from plaza.domains.messages.fragments import columns, quoted, told, unread, visible
 from plaza.domains.messages.schemas import Message
 from plaza.domains.people import met, named
 from plaza.kernel import policies

@@ -57,9 +57,9 @@ TABLE = Table(
         Route("GET", "messages/unread-count", service.unread_count),
     ),
     events=(
-        Event("sendMessage", service.send, reply=sent, errors=SENDING, limits=(FIRST_MESSAGES,)),
+        Event("sendMessage", service.send, reply=sent, errors=SENDING, limits=(FIRST_MESSAGES,), writes=True),
         Event("typing", live.typing, quiet=lambda whom: whom.to.lower()),
-        Event("markRead", service.mark),
+        Event("markRead", service.mark, writes=True),
     ),
     pushes=(
         Push("newMessage", Message, "the recipient's sockets"),
