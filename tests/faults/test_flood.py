@@ -22,10 +22,10 @@ HEADS = length(24, 120)
 CROWD, ADDRESSES = length(1_000, 10_000), length(50, 250)
 OF_ONE_ADDRESS = 557
 GROWTH_MB = 64
-FLOOR_SECONDS = length(1.0, 0.25)
+FLOOR_SECONDS = length(2.0, 0.25)
 """How long others may wait in any case, but for one in a hundred: in short runs other tests have the cores as well."""
 CALM_SECONDS = length(1.0, 5.0)
-HEAD_SECONDS = 3
+HEAD_SECONDS = 6
 LONGEST_LINE = 8_000
 PATH = "/client/community/people/me"
 
@@ -77,8 +77,10 @@ async def test_of_one_address_a_hundred_may_owe_something(server: tuple[Served, 
     before = memory(served.pid)
     for _ in range(ROUNDS):
         seen = await waves.ask("hold", kind, OF_ONE_ADDRESS, 1)
-        assert seen["open"] <= 100
-        assert set(seen) <= {"open", "none", "408", "429"}
+        async with asyncio.timeout(HEAD_SECONDS - 1):  # before their time is over
+            while seen["open"] > 100:
+                seen = await waves.ask("look")
+        assert set(seen) <= {"open", "none", "429"}
         await waves.ask("drop")
     print(f"memory {memory(served.pid) - before:+.0f} MB")
     waited(bystander, kind)
@@ -105,7 +107,10 @@ async def test_a_low_limit_of_open_files_keeps_nobody_out(tmp_path: Path, own_da
         person = (await community(own_database_url)).person("witness")
         async with flood(served.port) as waves:
             seen = await waves.ask("hold", "silent", OF_ONE_ADDRESS, 50)
-            assert 0 < seen["open"] < 256 - 100
+            async with asyncio.timeout(5):
+                while seen["open"] >= 256 - 100:
+                    seen = await waves.ask("look")
+            assert seen["open"] > 0
             async with httpx2.AsyncClient(base_url=served.url, headers=person.headers, timeout=5) as http:
                 for _ in range(20):
                     assert (await http.get(PATH)).status_code == 200

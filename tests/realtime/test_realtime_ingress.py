@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -277,6 +278,37 @@ async def test_fragments_without_end_are_one_message(serve: Serve, raw: Any) -> 
             client.frame(b"2", 0, final=False)
             await asyncio.sleep(0.02)
         assert (await closing)[0] == 1008
+
+
+async def test_a_response_that_nobody_reads_is_cut_and_one_that_is_read_is_not(serve: Serve, soon: Any) -> None:
+    options = Options(write_seconds=0.3, kernel_bytes=4_096, close_timeout=0.01)
+    async with serve(options=options) as live:
+        ingress = live.server.engine.ingress
+        slow, writer = await open_slow(live)
+        fine, other = await asyncio.open_connection("127.0.0.1", live.port, limit=1 << 20)
+        for reader, client in ((slow, writer), (fine, other)):
+            client.write(head(POLL))
+            await reader.readuntil(b"\r\n\r\n")
+            sid = json.loads((await reader.readuntil(b"}"))[1:])["sid"]
+            live.server.engine.sessions[sid].push(b"4" + b"x" * 250_000)
+            client.write(head(f"{POLL}&sid={sid}"))
+        slow._transport.pause_reading()  # type: ignore[attr-defined]  # the client's own stream
+        await fine.readuntil(b"x" * 250_000)
+        await soon(lambda: ingress.closed["response.unread"] == 1, 6)
+        await soon(lambda: ingress.connections == 1)
+        other.write(head("/"))
+        assert (await fine.readline()).startswith(b"HTTP/1.1 404")
+        for client in (writer, other):
+            client.transport.abort()
+
+
+async def open_slow(live: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection for which the kernel takes little."""
+    connection = socket.socket()
+    connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", live.port))
+    return await asyncio.open_connection(sock=connection, limit=1_000)
 
 
 # How many.
