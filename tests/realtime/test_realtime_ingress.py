@@ -160,6 +160,22 @@ async def test_trailers_and_framing_count_as_the_head_does(serve: Serve, body: b
         await lives(live)
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("target", [POLL, "/"])
+async def test_a_body_over_its_bound_is_refused_and_the_answer_can_be_read(
+    serve: Serve, soon: Any, target: str, framing: str
+) -> None:
+    async with serve() as live:
+        sid = json.loads((await exchange(live, head(POLL, b"Connection: close\r\n"))).body[1:])["sid"]
+        post = head(f"{target}{'&' if '?' in target else '?'}sid={sid}", framing.encode(), method="POST")
+        body = b"f4240\r\n" + MEGABYTE + b"\r\n0\r\n\r\n" if "chunked" in framing else MEGABYTE
+        for pieces in ((post + body,), (post, body)):
+            answer = await exchange(live, *pieces, pause=0.01)
+            assert answer.status in ((413, 400) if target == POLL else (404,))
+        await soon(lambda: live.server.engine.ingress.connections == 0)
+        await lives(live)
+
+
 async def test_many_requests_at_once_are_answered_one_after_another(serve: Serve) -> None:
     async with serve() as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)

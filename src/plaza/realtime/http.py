@@ -85,6 +85,7 @@ class HttpConnection(HttpToolsProtocol):
         self._over = True
         self._held = b""
         self._ingress.leave(self.transport, self._network)
+        self._ingress.forget_http(self.transport)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -125,6 +126,7 @@ class HttpConnection(HttpToolsProtocol):
         self._over = self.transport.get_protocol() is not self
         if self._over:
             self._ingress.settle(self.transport, self._network)
+            self._ingress.forget_http(self.transport)
         return self._over
 
     def _room(self) -> int:

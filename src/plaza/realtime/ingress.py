@@ -84,8 +84,10 @@ class Ingress:
         """Its connection is lost."""
         self.connections -= 1
         self.settle(transport, network)
+
+    def forget_http(self, transport: asyncio.Transport) -> None:
+        """It is none of HTTP any more: no response of it is to be read."""
         self.writes.stop(transport)
-        self.messages.stop(transport)
         self.lingering.stop(transport)
         self.idle.pop(transport, None)
 

@@ -39,10 +39,8 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     _transport: asyncio.Transport = None  # type: ignore[assignment]  # until `connection_made`
     _reader: Reader | None = None
     """Only while a part of a message has come: most wait most of the time."""
-    _peer: str | None = None
-    """The address of the client or of its proxy."""
-    _network: str = ""
-    """What `Ingress` counts it under."""
+    _peer: str | None = None  # the address of the client or of its proxy
+    _network: str = ""  # what `Ingress` counts it under
     _flying: int = 0
     _closing: bool = False
     _deaf: bool = False
@@ -59,6 +57,7 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
         """The client is gone."""
         self._closing = True
         self.engine.ingress.leave(self._transport, self._network)
+        self.engine.ingress.messages.stop(self._transport)
         self.engine.partings.stop(self)
         self.engine.upgrades.stop(self)
         session, self.session = self.session, None
