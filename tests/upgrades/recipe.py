@@ -72,8 +72,7 @@ class Orgs:
 
     def __init__(self, database_url: str, url: str) -> None:
         self.database_url = database_url
-        # Nobody closes it: it keeps no connection open either.
-        self.http = httpx2.AsyncClient(base_url=url, timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
+        self.http = httpx2.AsyncClient(base_url=url, timeout=30)
 
     async def __aenter__(self) -> Orgs:
         return self
