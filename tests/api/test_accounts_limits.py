@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from plaza.domains.accounts import limits
+from plaza.entry.concurrency import EACH_NETWORK
 from tests.api.test_accounts import OTHER, Door
 from tests.reached import remember
 from tests.server import SETTINGS, Running
-from tests.world import Tenant, World
+from tests.world import PATIENCE, Tenant, World
 
 WRONG = (401, "auth.invalid_credentials")
 NO_MORE = (429, "mail.limited")
@@ -210,3 +211,33 @@ async def test_many_networks_cannot_use_up_what_gets_an_account_back(crowd: Worl
     assert len(await member.mails()) == 2, "one in the hour, beside that of the sign-up"
     await member.post("password/reset", code=await member.code(), newPassword=OTHER)
     await Elsewhere(crowd.south, "new", 10).sign_up()
+
+
+async def test_those_who_wait_after_wrong_tries_take_nobodys_place(
+    crowd: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight that waited held all that a network may have in the store: its neighbours' requests were refused."""
+    waiting, begun, over = 0, asyncio.Event(), asyncio.Event()
+
+    async def wait(_seconds: float) -> None:
+        nonlocal waiting
+        waiting += 1
+        if waiting == EACH_NETWORK:
+            begun.set()
+        await over.wait()
+
+    monkeypatch.setattr(limits, "wait", wait)
+    for number in range(5):
+        assert await Elsewhere(crowd.north, "ann", 30 + number).refused("signin", password=OTHER) == WRONG
+    tries = [
+        asyncio.create_task(Elsewhere(crowd.north, "ann", 40).refused("signin", password=OTHER))
+        for _ in range(EACH_NETWORK)
+    ]
+    async with asyncio.timeout(PATIENCE):
+        await begun.wait()
+    for tenant in (crowd.north, crowd.south):
+        headers = {"orgid": tenant.slug, "x-forwarded-for": Elsewhere(tenant, "bob", 40).network}
+        assert (await crowd.http.get("/client/community/people", headers=headers)).status_code == 200
+        assert await Elsewhere(tenant, "bob", 40).refused("signin", password=OTHER) == WRONG
+    over.set()
+    assert await asyncio.gather(*tries) == [WRONG] * EACH_NETWORK

@@ -104,3 +104,33 @@ async def test_more_than_may_wait_are_refused_at_once() -> None:
         task.cancel()
     await asyncio.gather(*(task for _, task in begun), return_exceptions=True)
     assert (concurrency._running, concurrency._waiting) == ({}, {})
+
+
+async def test_a_slot_that_is_left_goes_to_the_next_and_is_waited_for_again() -> None:
+    concurrency, log = Concurrency(), list[str]()
+    back, end = asyncio.Event(), asyncio.Event()
+
+    async def leave() -> None:
+        async with concurrency.slot(ME) as slot:
+            async with slot.left():
+                await back.wait()
+            log.append("back")
+            await end.wait()
+
+    leaving = [asyncio.create_task(leave()) for _ in range(3)]
+    await turn()
+    begun = {name: work(concurrency, ME, log, name) for name in "ab"}
+    await turn()
+    assert log == ["a", "b"]
+    back.set()
+    await turn()
+    assert log == ["a", "b"]
+    leaving[0].cancel()
+    begun["a"][0].set()
+    await turn()
+    assert log == ["a", "b", "back"]
+    end.set()
+    begun["b"][0].set()
+    await asyncio.gather(*leaving, *(task for _, task in begun.values()), return_exceptions=True)
+    assert concurrency._running == {}
+    assert concurrency._waiting == {}

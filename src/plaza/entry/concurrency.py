@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import NamedTuple
 
@@ -111,16 +113,34 @@ class Concurrency:
 class Slot:
     """Holds one slot while it is entered."""
 
-    __slots__ = ("_concurrency", "_whose")
+    __slots__ = ("_concurrency", "_held", "_whose")
 
     def __init__(self, concurrency: Concurrency, whose: Subject) -> None:
         self._concurrency = concurrency
         self._whose = whose
+        self._held = False
 
-    async def __aenter__(self) -> None:
-        await self._concurrency.acquire(self._whose)
+    async def __aenter__(self) -> Slot:
+        await self._acquire()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._concurrency.release(self._whose.key)
+        self._release()
+
+    @asynccontextmanager
+    async def left(self) -> AsyncIterator[None]:
+        """Gives the slot to others while it is entered, and waits for one at the end as at the beginning."""
+        self._release()
+        yield
+        await self._acquire()
+
+    async def _acquire(self) -> None:
+        await self._concurrency.acquire(self._whose)
+        self._held = True
+
+    def _release(self) -> None:
+        if self._held:
+            self._held = False
+            self._concurrency.release(self._whose.key)

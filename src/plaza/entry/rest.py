@@ -151,7 +151,7 @@ class Rest:
         ctx.if_match = request.only("if-match") if route.writes else None
         arguments = shape.arguments(values, sent, asked)
         key = request.only("idempotency-key") if route.keyed else None
-        async with self._concurrency.slot(subject(ctx)):
+        async with self._concurrency.slot(subject(ctx)) as ctx.slot:
             if key is not None:
                 return await self._once(ctx, route, arguments, key, request, sent)
             status, record = route.answer(await route.call(ctx, *arguments))

@@ -66,6 +66,13 @@ class Forgetter(Protocol):
     def __call__(self, org: int, *, person: int | None = None, session: int | None = None) -> None: ...
 
 
+class Slot(Protocol):
+    """A place among the requests that may be in the store at once."""
+
+    def left(self) -> AbstractAsyncContextManager[None]:
+        """Gives the place to others while it is entered; waits for one at the end."""
+
+
 @dataclass(slots=True)
 class Context:
     """What every use case takes first."""
@@ -85,6 +92,8 @@ class Context:
     """The network address of the client, for limits; never stored."""
     if_match: str | None = None
     """The header `If-Match` of a write: the version that the client means to change."""
+    slot: Slot | None = None
+    """The slot that the request has; a use case that waits for anything but the store leaves it meanwhile."""
 
     _effects: list[Callable[[], None]] | None = None
     """What is to be done after the commit of the transaction that is open; None outside of one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -90,10 +91,16 @@ async def attempt(ctx: Context, what: str, address: str) -> Attempt:
         except TooMany:
             continue
         if seconds:
-            await wait(seconds)
+            await _delay(ctx, seconds)
         return Attempt(ctx, taken)
-    await wait(DELAYS[-1])
+    await _delay(ctx, DELAYS[-1])
     return Attempt(ctx, [])
+
+
+async def _delay(ctx: Context, seconds: float) -> None:
+    """Waits outside of the request's slot, which others of the same network want meanwhile."""
+    async with ctx.slot.left() if ctx.slot is not None else nullcontext():
+        await wait(seconds)
 
 
 def spend_sign_up_letter(ctx: Context) -> None:
