@@ -78,3 +78,16 @@ async def test_a_refused_byte_costs_nothing(quotas: World) -> None:
     for _ in range(5):
         assert await alice.refused("POST", "messages", {"to": bob.email, "content": "y" * 9_000}) == MINE
     await alice.post("messages", body(bob), status=201)
+
+
+async def test_strangers_cannot_use_up_what_the_members_may_write(quotas: World) -> None:
+    """A sign-in of blanks costs its sender nothing; three of them took the organisation's day."""
+    (alice, bob), blanks = await quotas.north.people("alice", "bob"), " " * 20_000
+    for _ in range(4):
+        answer = await quotas.http.post(
+            "/profile/customer/signin",
+            content=f'{{"email":"nobody@mail.test",{blanks}"password":"wrong 12345"}}',
+            headers={"orgid": quotas.north.slug, "content-type": "application/json"},
+        )
+        assert (answer.status_code, answer.json()["reason"]) == (401, "auth.invalid_credentials")
+    await alice.post("messages", body(bob), status=201)

@@ -150,7 +150,7 @@ PERSON_BYTES = Limit(
     "bytes.person",
     100_000_000,
     86_400,
-    "Bytes of the bodies of writing requests and the payloads of writing events.",
+    "Bytes of the bodies of writing requests and the payloads of writing events, without white space between values.",
     refusal=TooManyBytes,
     of_bytes=True,
     setting="person_bytes_a_day",
