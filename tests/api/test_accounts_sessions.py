@@ -195,6 +195,17 @@ async def test_a_new_password_needs_the_old_one_and_some_strength(world: World) 
     await door.sign_in(PASSWORD)
 
 
+async def test_a_password_change_that_another_one_overtook_is_told_that_its_session_is_over(world: World) -> None:
+    """It was told that no password is kept here."""
+    door = Door(world.north, "ann")
+    ann = door.holder(await door.join())
+    await ann.get("people/me")
+    # What the other change does to this session, before every process has been sent word of it.
+    await world.rows("update session set ended_at = now() where org = $1", world.north.org.id)
+    change = {"currentPassword": PASSWORD, "newPassword": OTHER}
+    assert await ann.refused("PUT", "/profile/password", change) == (401, "auth.token_revoked")
+
+
 async def test_a_session_opened_while_the_password_changed_is_over_from_the_start(world: World) -> None:
     door = Door(world.north, "ann")
     answer = await door.join()

@@ -27,7 +27,7 @@ from plaza.domains.accounts.schemas import (
     Verification,
     Verified,
 )
-from plaza.domains.accounts.sessions import forget, open_session
+from plaza.domains.accounts.sessions import TokenRevoked, forget, open_session
 from plaza.domains.people import AddressTaken, Suspended
 from plaza.kernel.addresses import address
 from plaza.kernel.context import Context, Organisation
@@ -181,11 +181,11 @@ async def _prove(ctx: Context, email: str, purpose: str, code: str, password_has
 async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
     """Change your password; ends every session of the account, and answers with a new one."""
     passwords.check_strength(change.new_password, "newPassword", ctx.me.email)
-    account = None
-    if ctx.me.session is not None:
-        account = await ctx.db.maybe(queries.OF_SESSION, org=ctx.org.id, session=ctx.me.session)
-    if account is None:
+    if ctx.me.session is None:
         raise NoPassword
+    account = await ctx.db.maybe(queries.OF_SESSION, org=ctx.org.id, session=ctx.me.session)
+    if account is None:
+        raise TokenRevoked
     ctx.spend(limits.PASSWORD_CHANGES, on=ctx.me.session)
     attempt = await limits.attempt(ctx, "password", ctx.me.email or "")
     (right,) = await passwords.check(change.current_password, account.password_hash)
