@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from plaza.realtime import http_errors
 from plaza.realtime.http_errors import HttpError
+from plaza.realtime.parsing import ParsedConnection
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -46,7 +45,7 @@ class TooManyLines(Exception):  # noqa: N818 - errors say what is wrong
     """Stops the parser."""
 
 
-class HttpConnection(HttpToolsProtocol):
+class HttpConnection(ParsedConnection):
     """One connection; of the request that is read it knows how far it is, and its bytes and lines beside the body."""
 
     def __init__(
@@ -116,7 +115,7 @@ class HttpConnection(HttpToolsProtocol):
             piece = data[start : start + self._room()]
             start += len(piece)
             self._overhead += len(piece)
-            super().data_received(piece)
+            self.parse(piece)
             if self._over or self.transport.is_closing() or self._upgraded() or self._bounded():
                 return
         self._set_clock()
@@ -154,8 +153,9 @@ class HttpConnection(HttpToolsProtocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins, or is read again."""
         self._stage = IN_HEAD
+        self._lines = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -169,6 +169,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
+        if self.upgrade_ignored():
+            return
         before = self.cycle
         super().on_headers_complete()
         self._stage = IN_BODY
@@ -183,6 +185,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        if self.upgrade_ignored():
+            return
         self._stage = BETWEEN
         self._overhead = self._lines = self._body = 0
         super().on_message_complete()
@@ -277,12 +281,11 @@ class HttpConnection(HttpToolsProtocol):
             self._linger()
 
     def _unanswered(self) -> bool:
-        """Whether the client waits for an answer of which nothing is written yet."""
-        answering = self.cycle is not None and self.cycle.response_started
+        """Whether the client waits for an answer of which nothing is written yet, and for no earlier one."""
         if self._stage == IN_BODY:
-            return not answering
+            return not (self.pipeline or self.cycle.response_started)
         begun = self._stage == IN_HEAD or self._overhead > 0
-        return begun and not (answering and not self.cycle.response_complete)
+        return begun and self.answered()
 
     def _linger(self) -> None:
         """Close for writing, and drop what comes until the client closes or `linger_seconds` are over.
