@@ -393,6 +393,27 @@ async def test_who_is_silent_longest_makes_room_for_who_comes(serve: Serve, soon
             writer.transport.abort()
 
 
+async def test_who_comes_with_many_others_takes_the_room_of_idle_connections(serve: Serve, soon: Any) -> None:
+    options = Options(connections=20, connections_per_address=1_000)
+    async with serve(options=options) as live:
+        ingress = live.server.engine.ingress
+        idle = await open_ones(live, 20, head("/"))
+        for reader, _ in idle:
+            await reader.readuntil(b"}")
+        came = [socket.create_connection(("127.0.0.1", live.port)) for _ in range(15)]  # before the server has a turn
+        for client in came:
+            client.sendall(head("/"))
+            client.setblocking(False)
+        for client in came:
+            assert (await asyncio.get_running_loop().sock_recv(client, 12)) == b"HTTP/1.1 404"
+        assert ingress.closed["connections.process"] == 15
+        await soon(lambda: ingress.connections <= 20)
+        for client in came:
+            client.close()
+        for _, writer in idle:
+            writer.transport.abort()
+
+
 async def test_where_nobody_is_silent_who_comes_is_closed(serve: Serve, soon: Any, raw: Any) -> None:
     async with serve(options=Options(connections=3, close_timeout=0.01)) as live:
         clients = [await raw(live.port) for _ in range(3)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol, cast
 
 from plaza.realtime import http_errors
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("plaza.realtime")
 CLOSED_AT_ONCE = 500
 """Late connections that are closed in one sweep; each takes some microseconds."""
+PROMPT_SECONDS = 1.0
+"""A head that takes no longer is one that comes: its connection is closed for want of room behind idle ones only."""
 LOG_SECONDS = 10.0
 
 
@@ -161,7 +164,13 @@ class Ingress:
 
     def _make_room(self) -> bool:
         """Close the connection that has been silent longest; False where none is silent."""
-        kinds: tuple[Iterable[asyncio.Transport], ...] = (self.lingering, self.heads, self.idle, self.bodies)
+        kinds: tuple[Iterable[asyncio.Transport], ...] = (
+            self.lingering,
+            self._silent_heads(),
+            self.idle,
+            self.heads,
+            self.bodies,
+        )
         for silent in kinds:
             oldest = next(iter(silent), None)
             if oldest is not None:
@@ -169,10 +178,16 @@ class Ingress:
                 return True
         return False
 
+    def _silent_heads(self) -> Iterator[asyncio.Transport]:
+        """Those whose head is not there though there was time for it: who comes in one moment does not close others."""
+        latest = self.clock() - PROMPT_SECONDS
+        return (transport for transport, _ in takewhile(lambda begun: begun[1] <= latest, self.heads.oldest()))
+
     def _close(self, transport: asyncio.Transport) -> None:
         if self.lingering.stop(transport):
             transport.abort()
         else:
+            self.idle.pop(transport, None)  # it is lost a moment later, and others may come before that
             _protocol(transport).expire(http_errors.PROCESS_FULL)
 
 
