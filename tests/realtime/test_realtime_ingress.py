@@ -363,6 +363,23 @@ async def test_of_one_address_only_so_many_may_owe_something(serve: Serve, soon:
         await soon(lambda: ingress.connections == 0 and not ingress._owing)
 
 
+async def test_a_slow_body_outlives_the_silent_connections_of_its_address(serve: Serve, soon: Any) -> None:
+    later = 0.0
+    options = Options(connections_per_address=10)
+    async with serve(options=options, clock=lambda: time.monotonic() + later) as live:
+        closed = live.server.engine.ingress.closed
+        [(reader, writer)] = await open_ones(live, 1, head("/", b"Content-Length: 2\r\n", method="POST") + b"x")
+        await reader.readuntil(b"}")
+        silent = await open_ones(live, 9)
+        later = 1.5
+        silent += await open_ones(live, 9)
+        await soon(lambda: closed["connections.address"] == 9)
+        writer.write(b"x" + head("/"))
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
+        for _, one in ((reader, writer), *silent):
+            one.transport.abort()
+
+
 async def test_the_connections_of_a_trusted_proxy_are_not_counted_by_its_address(serve: Serve, soon: Any) -> None:
     options = Options(connections_per_address=10, trusted=lambda address: address == "127.0.0.1", close_timeout=0.01)
     async with serve(options=options) as live:

@@ -61,7 +61,7 @@ BOUNDS = (
         "connections",
         "Of one network, those whose first head, or whose present head or body, is not complete; "
         "those of trusted proxies are not counted.",
-        "the oldest is closed: 429 `connections.address` where it had sent something",
+        "the oldest is closed, a silent one first: 429 `connections.address` where it had sent something",
     ),
     Bound(
         "connections",

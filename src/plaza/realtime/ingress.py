@@ -151,7 +151,7 @@ class Ingress:
         self._log_due = now + LOG_SECONDS
 
     def _count_in(self, transport: asyncio.Transport, network: str) -> None:
-        """Count what its network owes, and close the oldest where that is too much."""
+        """Count what its network owes, and close one where that is too much."""
         if not network:
             return
         owing = self._owing.get(network)
@@ -160,7 +160,13 @@ class Ingress:
             return
         owing[transport] = None
         if len(owing) > self.options.connections_per_address:
-            _protocol(next(iter(owing))).expire(http_errors.ADDRESS_FULL)
+            _protocol(self._longest_silent(owing)).expire(http_errors.ADDRESS_FULL)
+
+    def _longest_silent(self, owing: Iterable[asyncio.Transport]) -> asyncio.Transport:
+        """The first whose head is not there though there was time for it, else the first: a slow body is no silence."""
+        latest = self.clock() - PROMPT_SECONDS + self.heads.delay
+        silent = (one for one in owing if (due := self.heads.due(one)) is not None and due <= latest)
+        return next(silent, None) or next(iter(owing))
 
     def _make_room(self) -> bool:
         """Close the connection that has been silent longest; False where none is silent."""
