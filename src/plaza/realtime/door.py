@@ -55,10 +55,13 @@ class Door(WebSocket, kw_only=True):
         if data.startswith(engine.greeting) and len(data) <= engine.options.head_bytes:
             asked = engine.heads.read(data)
         if asked is not None:
-            engine.ingress.settle(transport, self._network)
+            engine.ingress.settle(transport, self._network or "")
+            self._network = None
             self.greet(*asked)
             return
-        http = HttpConnection(engine.ingress, self._network, self.config, self.server_state, self.app_state, self._loop)
+        http = HttpConnection(
+            engine.ingress, self._network or "", self.config, self.server_state, self.app_state, self._loop
+        )
         transport.set_protocol(http)
         http.connection_made(transport)
         http.data_received(data)
@@ -69,7 +72,7 @@ class Door(WebSocket, kw_only=True):
             WebSocket.expire(self, error)
             return
         self._closing = True
-        self.engine.ingress.settle(self._transport, self._network)
+        self.engine.ingress.settle(self._transport, self._network or "")
         self.engine.ingress.count(error)
         self._transport.abort()
 

@@ -80,13 +80,15 @@ class Ingress:
             network = ""
         else:
             network = address if options.network is None else options.network(address)
-        self.owe_head(transport, network)
+        self.heads.start(transport, self.clock())
+        self._count_in(transport, network)
         return network
 
-    def leave(self, transport: asyncio.Transport, network: str) -> None:
-        """Its connection is lost."""
+    def leave(self, transport: asyncio.Transport, network: str | None) -> None:
+        """Its connection is lost; it owes nothing where it has no network."""
         self.connections -= 1
-        self.settle(transport, network)
+        if network is not None:
+            self.settle(transport, network)
 
     def forget_http(self, transport: asyncio.Transport) -> None:
         """It is none of HTTP any more: no response of it is to be read."""

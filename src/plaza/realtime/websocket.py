@@ -40,7 +40,7 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     _reader: Reader | None = None
     """Only while a part of a message has come: most wait most of the time."""
     _peer: str | None = None  # the address of the client or of its proxy
-    _network: str = ""  # what `Ingress` counts it under
+    _network: str | None = None  # what `Ingress` counts it under, while it owes a head
     _flying: int = 0
     _closing: bool = False
     _deaf: bool = False
@@ -56,8 +56,10 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._closing = True
-        self.engine.ingress.leave(self._transport, self._network)
-        self.engine.ingress.messages.stop(self._transport)
+        ingress = self.engine.ingress
+        ingress.leave(self._transport, self._network)
+        if self._reader is not None:
+            ingress.messages.stop(self._transport)
         self.engine.partings.stop(self)
         self.engine.upgrades.stop(self)
         session, self.session = self.session, None
