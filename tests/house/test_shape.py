@@ -54,3 +54,11 @@ def test_a_log_call_does_not_use_the_names_of_the_logger_itself(file: Path) -> N
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_LEVELS:
             assert not {keyword.arg for keyword in node.keywords} & TAKEN, f"line {node.lineno}"
+
+
+def test_every_decision_has_a_number_of_its_own_and_says_it() -> None:
+    records = sorted((Path(__file__).parents[2] / "decisions").glob("*.md"))
+    numbers = [int(record.name[:4]) for record in records]
+    assert numbers == list(range(1, len(records) + 1))
+    for record, number in zip(records, numbers, strict=True):
+        assert record.read_text("utf-8").startswith(f"# {number}. "), record.name

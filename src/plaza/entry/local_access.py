@@ -1,4 +1,4 @@
-"""Who may see a page about the server: a client on this computer, or whoever has its secret (decision 17)."""
+"""Who may see a page about the server: a client on this computer, or whoever has its secret (decision 25)."""
 
 from __future__ import annotations
 
