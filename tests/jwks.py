@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from plaza.kernel.clock import system_clock
 if TYPE_CHECKING:
     from tests.world import Person, Tenant
 
+_NUMBERS = itertools.count(1)
 _WRITERS: dict[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
 
 
@@ -43,7 +45,8 @@ class KeyServer:
 
     async def __aenter__(self) -> KeyServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/keys"
+        # An address of its own: a port comes again, and what was fetched from it before is remembered for a while.
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/keys/{next(_NUMBERS)}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
