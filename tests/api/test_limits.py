@@ -16,6 +16,8 @@ from tests.sockets.twins import through, twins
 from tests.world import World
 
 SHARED_SECONDS = 12.0
+MANY = 2_000
+"""Requests of which one must be refused, unless fewer come in a second than may: buckets fill up meanwhile."""
 
 
 @pytest.fixture
@@ -27,25 +29,27 @@ async def limited(own_database_url: str) -> AsyncIterator[World]:
 
 async def test_who_asks_too_fast_is_told_when_to_come_back_and_others_are_not(limited: World) -> None:
     alice, bob = await limited.north.people("alice", "bob")
-    answers = [
-        await alice.ask("GET", "messages/unread-count", headers={"x-forwarded-for": f"203.0.113.{number}"})
-        for number in range(READS.capacity + 60)
-    ]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert refused
-    assert all(answer.status_code in (200, 429) for answer in answers)
-    assert int(refused[0].headers["retry-after"]) >= 1
-    assert refused[0].json()["reason"] == "rate.limited"
+    for number in range(MANY):
+        answer = await alice.ask(
+            "GET", "messages/unread-count", headers={"x-forwarded-for": f"203.0.113.{number % 250}"}
+        )
+        if answer.status_code != 200:
+            break
+    assert number >= READS.capacity - 1
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["reason"] == "rate.limited"
     assert (await bob.ask("GET", "messages/unread-count")).status_code == 200
 
 
 async def test_a_socket_that_talks_too_fast_is_refused_and_lives(limited: World) -> None:
     (alice,) = await limited.north.people("alice")
     socket = await alice.socket()
-    answers = [await socket.ask("getOnlineUsers") for _ in range(EVENTS.capacity + 60)]
-    refused = [answer for answer in answers if isinstance(answer, dict)]
-    assert refused
-    assert {answer["code"] for answer in refused} == {"rate.limited"}
+    for _number in range(MANY):
+        answer = await socket.ask("getOnlineUsers")
+        if isinstance(answer, dict):
+            break
+    assert answer["code"] == "rate.limited"
     assert socket.client.connected
 
 

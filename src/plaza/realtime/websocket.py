@@ -56,10 +56,9 @@ class WebSocket(asyncio.Protocol, msgspec.Struct, eq=False):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._closing = True
-        ingress = self.engine.ingress
-        ingress.leave(self._transport, self._network)
+        self.engine.ingress.leave(self._transport, self._network)
         if self._reader is not None:
-            ingress.messages.stop(self._transport)
+            self.engine.ingress.messages.stop(self._transport)
         self.engine.partings.stop(self)
         self.engine.upgrades.stop(self)
         session, self.session = self.session, None
