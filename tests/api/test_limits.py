@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 import pytest
 
-from plaza.kernel.limits import EVENTS, READS, STRANGERS
+from plaza.kernel.limits import READS, STRANGERS
 from tests.server import SETTINGS, Running
 from tests.sockets.twins import through, twins
 from tests.world import World
