@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 import pytest
 
-from plaza.domains.accounts import limits
+from plaza.domains.accounts import limits, passwords
 from plaza.entry.concurrency import EACH_NETWORK
 from tests.api.test_accounts import OTHER, Door
 from tests.reached import remember
@@ -86,6 +86,26 @@ async def test_wrong_passwords_slow_down_the_next_ones_and_never_lock_the_owner_
     for _ in range(7):
         await Elsewhere(crowd.south, "ann", 2).sign_in()
     assert waits == [], "neither another organisation's, nor the right password"
+
+
+async def test_a_try_that_the_server_could_not_check_was_not_wrong(
+    crowd: World, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five that met a busy server slowed their owner down like five wrong ones."""
+    door = Elsewhere(crowd.north, "eve", 1)
+    await door.join()
+    waits.clear()
+    with monkeypatch.context() as busy:
+        busy.setattr(passwords, "MOST_WAITING", 0)
+        for number in range(6):
+            stranger = Elsewhere(crowd.north, "eve", 50 + number)
+            assert await stranger.refused("signin", password=OTHER) == (503, "server.busy")
+            code = {"code": "a" * 26, "newPassword": OTHER}
+            assert await stranger.refused("password/reset", **code) == (503, "server.busy")
+    await door.sign_in()
+    await door.post("password/forgot")
+    await door.post("password/reset", code=await door.code(), newPassword=OTHER)
+    assert waits == []
 
 
 async def test_codes_are_slowed_down_for_themselves(crowd: World, waits: list[float]) -> None:

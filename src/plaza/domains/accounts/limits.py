@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from http import HTTPStatus
-from typing import NamedTuple
 
 from plaza.kernel.context import Context
-from plaza.kernel.errors import TooMany
+from plaza.kernel.errors import Refusal, TooMany
 from plaza.kernel.limits import Limit, Take, takes
 
 
@@ -68,37 +68,47 @@ DELAYS = (0.0, 1.0, 4.0, 8.0)
 wait = asyncio.sleep
 
 
-class Attempt(NamedTuple):
-    """A try at a secret that has waited for its turn."""
-
-    ctx: Context
-    taken: list[Take]
-
-    def succeeded(self) -> None:
-        """Makes it cost nothing: only wrong tries slow the next ones down."""
-        self.ctx.buckets.give_back(*self.taken)
-
-
-async def attempt(ctx: Context, what: str, address: str) -> Attempt:
+@asynccontextmanager
+async def attempt(ctx: Context, what: str, address: str, wrong: type[Refusal]) -> AsyncIterator[None]:
     """Waits before a try at a secret of an address, longer after many wrong ones, whether anybody has the address.
 
-    Nobody is refused, so that nobody can lock the owner out: who knows the secret waits eight seconds at most.
+    Nobody is refused, so that nobody can lock the owner out: who knows the secret waits eight seconds at most. Only a
+    try that ends as `wrong` costs anything: neither a right one nor an outage slows the next ones down.
     """
+    taken, seconds = _take(ctx, f"{what} {address}")
+    went_wrong = False
+    try:
+        await _delay(ctx, seconds)
+        yield
+    except wrong:
+        went_wrong = True
+        raise
+    finally:
+        if not went_wrong:
+            ctx.buckets.give_back(*taken)
+
+
+async def wait_to_sign_up(ctx: Context, address: str) -> None:
+    """Waits before a sign-up with an address, longer after many; each of them counts."""
+    await _delay(ctx, _take(ctx, f"sign-up {address}")[1])
+
+
+def _take(ctx: Context, what: str) -> tuple[list[Take], float]:
+    """Takes a token of the first limit that has one, none where none has; the seconds to wait for it."""
     for limit, seconds in zip(ALL_TRIES, DELAYS, strict=False):
-        taken = takes((limit,), org=ctx.org.id, person=None, address=ctx.address, on=f"{what} {address}")
+        taken = takes((limit,), org=ctx.org.id, person=None, address=ctx.address, on=what)
         try:
             ctx.buckets.take(*taken)
         except TooMany:
             continue
-        if seconds:
-            await _delay(ctx, seconds)
-        return Attempt(ctx, taken)
-    await _delay(ctx, DELAYS[-1])
-    return Attempt(ctx, [])
+        return taken, seconds
+    return [], DELAYS[-1]
 
 
 async def _delay(ctx: Context, seconds: float) -> None:
     """Waits outside of the request's slot, which others of the same network want meanwhile."""
+    if not seconds:
+        return
     async with ctx.slot.left() if ctx.slot is not None else nullcontext():
         await wait(seconds)
 

@@ -67,7 +67,7 @@ async def sign_up(ctx: Context, new: SignUp) -> SignedIn:
     email = address(new.email, "email")
     passwords.check_strength(new.password, "password", email)
     limits.spend_sign_up_letter(ctx)
-    await limits.attempt(ctx, "sign-up", email)
+    await limits.wait_to_sign_up(ctx, email)
     pending = (await _accounts(ctx, email)).pending
     (same,) = await passwords.check(new.password, _digest(pending))
     code = tickets.code()
@@ -96,24 +96,22 @@ async def verify(ctx: Context, proof: Verification) -> Verified:
     email = address(proof.email, "email")
     if proof.password is not None:
         passwords.check_strength(proof.password, "password", email)
-    attempt = await limits.attempt(ctx, "code", email)
-    chosen = None if proof.password is None else await passwords.digest(proof.password)
-    proven = await _prove(ctx, email, "verify", proof.code, chosen)
-    attempt.succeeded()
+    async with limits.attempt(ctx, "code", email, InvalidCode):
+        chosen = None if proof.password is None else await passwords.digest(proof.password)
+        proven = await _prove(ctx, email, "verify", proof.code, chosen)
     return Verified(**msgspec.structs.asdict(await _signed_in(ctx, proven)), has_password=proven.has_password)
 
 
 async def sign_in(ctx: Context, given: SignIn) -> SignedIn:
     """Sign in with an address and its password; an address that is not verified yet gets a token for `/profile`."""
     email = address(given.email, "email")
-    attempt = await limits.attempt(ctx, "password", email)
-    known = await _accounts(ctx, email)
-    accounts = (known.verified, known.pending)
-    right = await passwords.check(given.password, *map(_digest, accounts))
-    account = next((account for account, fits in zip(accounts, right, strict=True) if account and fits), None)
-    if account is None:
-        raise InvalidCredentials
-    attempt.succeeded()
+    async with limits.attempt(ctx, "password", email, InvalidCredentials):
+        known = await _accounts(ctx, email)
+        accounts = (known.verified, known.pending)
+        right = await passwords.check(given.password, *map(_digest, accounts))
+        account = next((account for account, fits in zip(accounts, right, strict=True) if account and fits), None)
+        if account is None:
+            raise InvalidCredentials
     if account.suspended:
         raise Suspended
     await _renew(ctx, account, given.password)
@@ -152,9 +150,8 @@ async def reset_password(ctx: Context, reset: PasswordReset) -> SignedIn:
     """Choose a new password with the code of the mail; ends every session, and verifies the address as well."""
     email = address(reset.email, "email")
     passwords.check_strength(reset.new_password, "newPassword", email)
-    attempt = await limits.attempt(ctx, "code", email)
-    proven = await _prove(ctx, email, "reset", reset.code, await passwords.digest(reset.new_password))
-    attempt.succeeded()
+    async with limits.attempt(ctx, "code", email, InvalidCode):
+        proven = await _prove(ctx, email, "reset", reset.code, await passwords.digest(reset.new_password))
     return await _signed_in(ctx, proven)
 
 
@@ -187,11 +184,10 @@ async def change_password(ctx: Context, change: PasswordChange) -> SignedIn:
     if account is None:
         raise TokenRevoked
     ctx.spend(limits.PASSWORD_CHANGES, on=ctx.me.session)
-    attempt = await limits.attempt(ctx, "password", ctx.me.email or "")
-    (right,) = await passwords.check(change.current_password, account.password_hash)
-    if not right:
-        raise InvalidCredentials
-    attempt.succeeded()
+    async with limits.attempt(ctx, "password", ctx.me.email or "", InvalidCredentials):
+        (right,) = await passwords.check(change.current_password, account.password_hash)
+        if not right:
+            raise InvalidCredentials
     changed = await ctx.db.maybe(
         queries.CHANGE,
         account=account.id,
