@@ -216,6 +216,17 @@ async def test_one_network_causes_few_letters_and_its_neighbours_get_their_accou
         assert await Elsewhere(crowd.north, name, 2).refused("password/forgot") == NO_MORE
 
 
+async def test_a_sign_up_that_fails_causes_no_letter(crowd: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr(passwords, "MOST_WAITING", 0)
+        for number in range(4):
+            door = Elsewhere(crowd.north, f"busy-{number}", 60)
+            assert await door.refused("signup", password=OTHER) == (503, "server.busy")
+    for number in range(3):
+        await Elsewhere(crowd.north, f"busy-{number}", 60).sign_up()
+    assert await Elsewhere(crowd.north, "busy-3", 60).refused("signup", password=OTHER) == NO_MORE
+
+
 async def test_many_networks_cannot_use_up_what_gets_an_account_back(crowd: World, waits: list[float]) -> None:
     member = Elsewhere(crowd.north, "member", 1)
     await member.join()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from http import HTTPStatus
 
 from plaza.kernel.context import Context
@@ -113,9 +113,16 @@ async def _delay(ctx: Context, seconds: float) -> None:
         await wait(seconds)
 
 
-def spend_sign_up_letter(ctx: Context) -> None:
-    """Counts a letter that a sign-up causes, before anybody looks whose the address is."""
-    ctx.spend(LETTERS_OF_NETWORK, LETTERS_OF_ORGANISATION)
+@contextmanager
+def sign_up_letter(ctx: Context) -> Iterator[None]:
+    """Counts the letter of a sign-up, before anybody looks whose the address is; one that fails causes none."""
+    with ctx.reserve(LETTERS_OF_NETWORK) as network, ctx.reserve(LETTERS_OF_ORGANISATION) as organisation:
+        for reservation in (network, organisation):
+            if reservation.refusal is not None:
+                raise reservation.refusal
+        yield
+        network.keep()
+        organisation.keep()
 
 
 def spend_recovery_letter(ctx: Context) -> bool:

@@ -66,25 +66,25 @@ async def sign_up(ctx: Context, new: SignUp) -> SignedIn:
     """
     email = address(new.email, "email")
     passwords.check_strength(new.password, "password", email)
-    limits.spend_sign_up_letter(ctx)
-    await limits.wait_to_sign_up(ctx, email)
-    pending = (await _accounts(ctx, email)).pending
-    (same,) = await passwords.check(new.password, _digest(pending))
-    code = tickets.code()
-    placed = await ctx.db.one(
-        queries.SIGN_UP,
-        id=ctx.new_id(),
-        password_hash=await passwords.digest(new.password),
-        same_as=_digest(pending) if same else None,
-        first_name=new.first_name,
-        last_name=new.last_name,
-        phone=new.phone,
-        code=tickets.code_digest(code),
-        code_expires=ctx.now + timedelta(hours=VERIFY_HOURS),
-        address=email,
-        lately=ctx.now - LATELY,
-        **_posted(ctx, letters.to_sign_up(ctx.org, email, code)),
-    )
+    with limits.sign_up_letter(ctx):
+        await limits.wait_to_sign_up(ctx, email)
+        pending = (await _accounts(ctx, email)).pending
+        (same,) = await passwords.check(new.password, _digest(pending))
+        code = tickets.code()
+        placed = await ctx.db.one(
+            queries.SIGN_UP,
+            id=ctx.new_id(),
+            password_hash=await passwords.digest(new.password),
+            same_as=_digest(pending) if same else None,
+            first_name=new.first_name,
+            last_name=new.last_name,
+            phone=new.phone,
+            code=tickets.code_digest(code),
+            code_expires=ctx.now + timedelta(hours=VERIFY_HOURS),
+            address=email,
+            lately=ctx.now - LATELY,
+            **_posted(ctx, letters.to_sign_up(ctx.org, email, code)),
+        )
     return await _signed_in(ctx, placed)
 
 
