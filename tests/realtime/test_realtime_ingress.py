@@ -246,6 +246,20 @@ async def test_half_a_body_is_answered_408_however_it_trickles(serve: Serve, fra
         assert not live.server.engine.sessions, "its client is gone"
 
 
+@pytest.mark.parametrize("cut", [10, -1])
+async def test_each_of_many_requests_has_the_whole_time(serve: Serve, cut: int) -> None:
+    """Every reading ends within a request, in its head or its body, for longer than one of them may take."""
+    whole = head("/", b"Content-Length: 2\r\n", method="POST") + b"xx"
+    async with serve(options=SHORT) as live:
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(whole[:cut])
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            writer.write(whole[cut:] + whole[:cut])
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 404")
+        writer.transport.abort()
+
+
 async def test_a_request_that_waits_and_an_idle_connection_owe_nothing(serve: Serve) -> None:
     async with serve(options=SHORT) as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)

@@ -189,6 +189,7 @@ class HttpConnection(ParsedConnection):
             return
         self._stage = BETWEEN
         self._overhead = self._lines = self._body = 0
+        self._ingress.settle(self.transport, self._network)  # the next one has its own time
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
