@@ -366,8 +366,12 @@ COMMON = [
     "pa\u017f\u017fword1",
     "1q2w3e4r",
     "passw0rd",
+    "password1 ",
+    "passw\u00adord1",
+    "password\u200b1",
+    "passwo\u034frd1",
 ]
-OWN = ["ann.lee9@mail.test", "Ann.Lee9@Mail.Test", "ann.lee9", "ANN.LEE9", "ａnn.lee9"]
+OWN = ["ann.lee9@mail.test", "Ann.Lee9@Mail.Test", "ann.lee9", "ANN.LEE9", "ａnn.lee9", "ann.lee9 "]
 
 
 @pytest.mark.parametrize("password", COMMON + OWN)

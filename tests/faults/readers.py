@@ -18,6 +18,8 @@ from tests.faults.wire import Broken, KeptOut, Line
 
 RECONNECT_SECONDS = 0.1
 PAGE = 100
+END_SECONDS = 10.0
+"""How long the last reading looks for a node that answers."""
 
 
 class Event(NamedTuple):
@@ -280,10 +282,16 @@ class Poller:
         return more
 
     async def all(self) -> list[Kept]:
-        """Everything up to the end; the reading is done."""
+        """Everything up to the end; the reading is done. A node that has just been stopped is not the last one."""
+        until, more = time.monotonic() + END_SECONDS, True
         try:
-            while await self.ask():
-                pass
+            while more:
+                try:
+                    more = await self.ask()
+                except Unknown:
+                    if time.monotonic() > until:
+                        raise
+                    await asyncio.sleep(0.05)
         finally:
             await self._rest.close()
         return self._kept

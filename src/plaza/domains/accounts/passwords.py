@@ -29,6 +29,8 @@ THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
 MOST_WAITING = 200
 """Jobs that wait for a thread; about five seconds of work."""
 
+UNSEEN = ("Cf", "Mn")
+"""Categories of characters that show nothing by themselves."""
 COMMON = Path(__file__).parent / "common_passwords.txt"
 """The first of Django's list that would be taken otherwise, by how common they are; its licence stands beside it."""
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
@@ -74,7 +76,9 @@ def _common() -> frozenset[str]:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    """A text without what a reader does not see: case, width, marks, invisible characters, space around it."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(letter for letter in folded if unicodedata.category(letter) not in UNSEEN).strip()
 
 
 def _names(email: str) -> tuple[str, ...]:
