@@ -9,7 +9,7 @@ import pytest
 
 from tests.world import Person, World
 
-QUIET = ("relay.", "log.", "presence.", "organisations.", "people.", "sessions.over")
+QUIET = ("relay.", "log.", "presence.", "organisations.", "people.", "sessions.over", "statistics.")
 """What the server speaks by itself, now and then."""
 ATTACHMENT: dict[str, Any] = {"url": "https://cdn.test/a.png", "type": "image/png", "name": "a.png", "size": 12}
 

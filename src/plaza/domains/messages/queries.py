@@ -6,7 +6,7 @@ import msgspec
 
 from plaza.domains.messages import sizes
 from plaza.domains.messages.facts import MessageDeleted, MessageRead, MessageSent
-from plaza.domains.messages.fragments import columns, quoted, told, unread, visible
+from plaza.domains.messages.fragments import columns, quoted, unread, visible
 from plaza.domains.messages.schemas import Message
 from plaza.domains.people import met, named
 from plaza.kernel import policies
@@ -15,12 +15,13 @@ from plaza.kernel.sql import Statement
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What became of a message: `stored`, `again` (a retry), or why not; the message in the first two cases.
+    """What became of a message: `stored` with it, `again` (a retry) with the id of the `prior` one, or why not.
 
     `first` is a first message to somebody who is no connection, where the statement was told that those are counted.
     """
 
     verdict: str
+    prior: int | None
     message: Message | None
 
 
@@ -51,8 +52,6 @@ SEND = Statement(
             when me.id is null then 'suspended'
             when peer.id is null then 'nobody'
             when peer.id = me.id then 'self'
-            when prior.fingerprint = :fingerprint
-                and ({policies.blocked(":me", "peer.id")} or not {visible("prior")}) then 'gone'
             when prior.fingerprint = :fingerprint then 'again'
             when prior.id is not null then 'different'
             when {policies.blocked(":me", "peer.id")} then 'blocked'
@@ -64,7 +63,8 @@ SEND = Statement(
                 )
                 then 'unconnected'
             when :reply_to::bigint is not null and answered.id is null then 'no_reply'
-            when :room::integer < {sizes.ADDED} then 'too_large'
+            -- Nearly all have room enough: then nothing is looked up.
+            when case when :room::integer is not null then :room::integer < {sizes.ADDED} end then 'too_large'
             when :counted and not exists (
                     select 1 from thread t
                     where t.org = :org and t.low = least(:me, peer.id) and t.high = greatest(:me, peer.id)
@@ -101,12 +101,13 @@ SEND = Statement(
             size="size",
         )
     })
-    select judged.verdict, case when m.id is not null then {columns(":me")} end
+    select judged.verdict, prior.id, case when m.id is not null then {columns(":me")} end
     from judged
-    left join (select * from written union all select * from prior) m on judged.verdict in ('stored', 'again')
+    left join prior on judged.verdict = 'again'
+    left join written m on true
     left join me s on s.id = m.sender
     left join peer r on r.id = m.recipient
-    {told(":me")}
+    left join (select null::timestamptz as delivered_at, null::timestamptz as read_at) fate on true
     {quoted(":me")}
     """,
     hot=True,

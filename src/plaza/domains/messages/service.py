@@ -96,7 +96,6 @@ _REFUSALS: dict[str, type[Refusal]] = {
     "unconnected": NotConnected,
     "no_reply": NoSuchReply,
     "too_large": sizes.MessageTooLarge,
-    "gone": NoSuchMessage,
 }
 
 
@@ -123,9 +122,18 @@ async def send(ctx: Context, message: NewMessage) -> Message:
             return await ctx.db.one(queries.SEND, **draft, **whom, counted=False)
 
     sent = await meet(ctx, PersonRef(message.to), "to", place)
+    if sent.prior is not None:
+        return await _read_again(ctx, sent.prior)
     if sent.message is None:
         raise _REFUSALS[sent.verdict]
     return sent.message
+
+
+async def _read_again(ctx: Context, prior: int) -> Message:
+    found = await ctx.db.maybe(retries.FIND, **ctx.viewer, id=prior)
+    if found is None:
+        raise NoSuchMessage
+    return found.message
 
 
 def _draft(ctx: Context, message: NewMessage) -> dict[str, Any]:
@@ -150,10 +158,7 @@ def _draft(ctx: Context, message: NewMessage) -> dict[str, Any]:
 
 async def message(ctx: Context, id: str) -> Message:  # noqa: A002 — the documentation's own name
     """A message as you may see it now."""
-    found = await ctx.db.maybe(retries.FIND, **ctx.viewer, id=ids.parse(id))
-    if found is None:
-        raise NoSuchMessage
-    return found.message
+    return await _read_again(ctx, ids.parse(id))
 
 
 async def threads(ctx: Context, page: ThreadsPage) -> Threads:
